@@ -1,0 +1,162 @@
+"""From a validated config to the objects of a run: data first, then model, callbacks, loggers, trainer."""
+
+import logging
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from genlab import run_folder
+from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
+from genlab.config import build, plain
+from genlab.errors import UserError
+from genlab.validation import validate
+
+
+@dataclass
+class Parts:
+    """The objects of a run, and the plain config that they were built from."""
+
+    config: dict[str, Any]
+    datamodule: LightningDataModule
+    model: LightningModule
+    trainer: Trainer
+    unmatched: list[str]
+
+
+def settle(cfg: DictConfig) -> list[str]:
+    """Mends the combinations that the libraries refuse or silently change.
+
+    Returns:
+        What was changed, for the user to read.
+    """
+    notes = []
+    precision = str(OmegaConf.select(cfg, "trainer.precision"))
+    if precision in ("16-mixed", "16"):
+        if not torch.cuda.is_available():
+            notes.append(f"trainer.precision={precision} needs a GPU: training in bf16-mixed")
+            cfg.trainer.precision = "bf16-mixed"
+        else:
+            notes += [
+                f"{path}.fused is off: under 16-mixed gradients are unscaled outside of the optimizer"
+                for path in _switch_fused_off(cfg.model, "model")
+            ]
+    return notes
+
+
+def _switch_fused_off(node: Any, path: str) -> list[str]:
+    if not isinstance(node, DictConfig):
+        return []
+    here = [path] if node.get("fused") is True else []
+    if here:
+        node.fused = False
+    return here + [p for key in node for p in _switch_fused_off(node._get_node(key), f"{path}.{key}")]
+
+
+def hush() -> None:
+    """Silences exactly what the user can do nothing about."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches .* is smaller than the logging.*")
+
+
+def assemble(cfg: DictConfig, folder: Path, *, resuming: bool = False, trained: bool = False) -> Parts:
+    """Builds everything a run needs, in the order in which one part tells the next its sizes.
+
+    Args:
+        cfg: a validated config; the facts that only the data can tell are written into it.
+        folder: the run folder.
+        resuming: the run goes on in its folder.
+        trained: a checkpoint will be loaded, so that other weights need not be.
+
+    Raises:
+        UserError: a part cannot be built.
+    """
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = read_data(cfg, folder)
+    validate(cfg)
+    config = plain(cfg)
+    model = build(config["model"], path="model")
+    model.run_config = config
+    if hasattr(model, "start_from") and hasattr(datamodule, "mean_image"):
+        model.start_from(datamodule.mean_image())
+    unmatched = init_weights(model, cfg.init_from) if cfg.init_from and not trained else []
+    if cfg.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if cfg.compile:
+        for network in model.sampling_modules().values():
+            network.compile()
+    return Parts(config, datamodule, model, build_trainer(config, folder), unmatched)
+
+
+def read_data(cfg: DictConfig, folder: Path) -> LightningDataModule:
+    """Builds the datamodule, lets it read, and writes its facts into the config where they are null."""
+    datamodule: LightningDataModule = build(cfg.data, path="data")
+    ready = folder / ".data_ready"
+    if run_folder.rank() == 0 or run_folder.is_child():
+        datamodule.prepare_data()
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            folder.mkdir(parents=True, exist_ok=True)
+            ready.write_text(run_folder.stamp())
+    else:
+        _wait_for(ready, run_folder.stamp())
+    datamodule.setup("fit")
+    for name, value in datamodule.facts().items():
+        if name in cfg.data and cfg.data[name] is None:
+            cfg.data[name] = value
+    return datamodule
+
+
+def _wait_for(file: Path, content: str, minutes: float = 60) -> None:
+    """Under torchrun: rank 0 prepares the data, the others wait for its word."""
+    until = time.monotonic() + 60 * minutes
+    while not (file.exists() and file.read_text() == content):
+        if time.monotonic() > until:
+            raise UserError(f"rank 0 has not prepared the data within {minutes:.0f} minutes")
+        time.sleep(0.1)
+
+
+def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
+    """The Trainer with the run's callbacks, loggers and atomic checkpoints.
+
+    Raises:
+        UserError: Lightning refuses the hardware or a combination of settings.
+    """
+    callbacks: list[Callback] = [StoreConfig(config)]
+    callbacks += [build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node]
+    loggers = [build(node, path=f"logger.{name}") for name, node in (config["logger"] or {}).items() if node]
+    make = build({**config["trainer"], "_partial_": True}, path="trainer")
+    try:
+        trainer: Trainer = make(
+            callbacks=callbacks, logger=loggers, default_root_dir=str(folder), plugins=[AtomicCheckpointIO()]
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+    return trainer
+
+
+def fit(parts: Parts, checkpoint: Path | None) -> None:
+    """Trains, from a checkpoint where there is one.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or Lightning refuses the settings.
+    """
+    if checkpoint is not None:
+        read(checkpoint)
+    try:
+        parts.trainer.fit(
+            parts.model, datamodule=parts.datamodule, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True
+        )
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error

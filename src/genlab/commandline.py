@@ -1,0 +1,137 @@
+"""Between the shell and Hydra: values taken verbatim, and every error told in one sentence."""
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genlab.config import conf_dir, register_schemas
+from genlab.errors import UserError
+from genlab.run_folder import is_child, quoted, register_resolvers, resume_arguments
+from genlab.suggestions import did_you_mean
+
+VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")
+"""Settings whose values are taken as typed: commas, quotes, `=` and line breaks included."""
+
+
+def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
+    """Runs a verb under Hydra with the process's command line; does not return on errors.
+
+    Exit codes: 1 where Hydra cannot compose the config, 2 where genlab refuses, 128 + signal where the
+    user stopped it.
+
+    Args:
+        task: what to do with the composed config.
+        config: the root config's name, a file of conf/.
+    """
+    register_schemas()
+    register_resolvers()
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
+    os.environ.update(HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1")  # Hydra hands its errors on instead of printing
+    try:
+        if not is_child():
+            sys.argv[1:] = prepare(sys.argv[1:])
+        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(task)()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if wants_trace:
+            raise
+        if isinstance(error, UserError):
+            _exit(str(error), 2)
+        if isinstance(error, OmegaConfBaseException) and _inside_task(error):
+            raise
+        _exit(explain(error, config), 1)
+
+
+def prepare(arguments: list[str]) -> list[str]:
+    """The command line as Hydra should read it: verbatim values quoted, `resume=` unfolded.
+
+    Raises:
+        UserError: as `resume_arguments`.
+    """
+    resume = [a.partition("=")[2] for a in arguments if a.startswith("resume=")]
+    ready = [_quote_verbatim(a) for a in arguments if not a.startswith("resume=")]
+    if not resume or resume[-1] in ("", "null"):
+        return ready
+    flags = [a for a in ready if a.startswith("-")]
+    if {"-m", "--multirun"} & set(flags):
+        raise UserError("resume= goes on with one run; to go on with a sweep repeat its command")
+    others = [a for a in ready if not a.startswith("-")]
+    return [*flags, *resume_arguments(resume[-1].rstrip("/"), others)]
+
+
+def _quote_verbatim(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in VERBATIM or value in ("", "null", "???"):
+        return argument
+    return f"{key}={quoted(value)}"
+
+
+def _inside_task(error: BaseException) -> bool:
+    """Whether our own code was running, so that the error is a bug that keeps its trace."""
+    return any(frame.f_code.co_name == "run_job" for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _exit(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def explain(error: Exception, config: str) -> str:
+    """One sentence for an error of Hydra's: what, what is allowed, what was given, what to do."""
+    text = str(error)
+    if missing := re.search(r"Could not find '([\w/.@-]+)/([^/']*)'", text):
+        group, option = missing.groups()
+        options = re.findall(r"^\t(\S+)$", text, flags=re.M)
+        return _no_option(group, option, options)
+    if wrong := re.search(r"Could not override '([^']+)'", text):
+        return _no_setting(wrong[1], config)
+    if choose := re.search(r"You must specify '([^']+)'", text):
+        return f"{choose[1]}: nothing is chosen; give {choose[1]}=<option>, see --help"
+    lines = [line for line in text.splitlines() if line.strip()]
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        lines += str(cause).splitlines()
+    kept = [line.strip() for line in lines if not re.match(r"\s*(full_key|object_type|reference_type)", line)]
+    keys = [m[1] for line in lines if (m := re.match(r"\s*full_key: (\S+)", line))]
+    sentence = " ".join(dict.fromkeys(kept[:2]))
+    return f"{keys[0]}: {sentence}" if keys and keys[0] not in sentence else sentence
+
+
+def _no_option(group: str, option: str, options: list[str]) -> str:
+    if group == "model/pair":
+        family, _, network = option.partition("_")
+        pairs = [o.partition("_")[2] for o in options if o.startswith(f"{family}_")]
+        known = ", ".join(sorted(pairs)) or "none yet"
+        return f"model={family} has no network {network}; it has: {known} (model/network=...)"
+    return f"{group}={option} is no option{did_you_mean(option, options)}"
+
+
+def _no_setting(key: str, config: str) -> str:
+    """Looks the wrong key's neighbours up in the config without the user's settings."""
+    overrides = [a for a in sys.argv[1:] if not a.startswith("-") and "/" in a.partition("=")[0]]
+    groups = [a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)]
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            cfg = hydra.compose(config, overrides=[*groups, *overrides])
+    except (HydraException, OmegaConfBaseException):
+        return f"{key} is no setting of this run; see --cfg job"
+    parent, _, name = key.rpartition(".")
+    siblings = OmegaConf.select(cfg, parent) if parent else cfg
+    while siblings is None and parent:
+        parent, _, name = parent.rpartition(".")
+        siblings = OmegaConf.select(cfg, parent) if parent else cfg
+    where = f" of {parent}" if parent else " of this run"
+    if not isinstance(siblings, DictConfig):
+        return f"{key}: {parent} is a value and has no settings"
+    full = f"{parent}.{name}" if parent else name
+    return f"{full} is no setting{where}{did_you_mean(name, map(str, siblings))}"

@@ -1,0 +1,120 @@
+"""What a family hands to Lightning from `configure_optimizers`, such that an exact resume survives it."""
+
+import math
+import sys
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from genlab.errors import UserError
+from genlab.schedules import Constant, Plateau, Schedule
+
+MONITOR = "val/loss"
+"""What `Plateau` watches."""
+
+
+def configure(module: LightningModule, optimizer: Optimizer, schedule: Schedule | Plateau) -> dict[str, Any]:
+    """Joins an optimizer and its schedule for Lightning.
+
+    Lightning steps a `Schedule` after every step of the optimizer in automatic optimization; in manual
+    optimization the family does. A `Plateau` is stepped by `step_plateau` only. A resume with another
+    length of training follows the schedule of the new length from there on.
+
+    Args:
+        module: The family, attached to its trainer.
+        optimizer: Over some of the module's parameters.
+        schedule: What its learning rate does.
+
+    Returns:
+        What `configure_optimizers` returns for this optimizer.
+
+    Raises:
+        UserError: If the schedule needs the length of the training and the trainer does not know it.
+    """
+    if isinstance(schedule, Constant):
+        return {"optimizer": optimizer}
+    if isinstance(schedule, Plateau):
+        return {"optimizer": optimizer, "lr_scheduler": _plateau(optimizer, schedule)}
+    total = total_steps(module.trainer)
+    if total is None:
+        raise UserError(
+            f"the schedule {type(schedule).__name__} needs the length of the training, which is not limited "
+            "in epochs or steps: set trainer.max_epochs or trainer.max_steps, or model/scheduler=constant"
+        )
+    scheduler = LambdaLR(optimizer, lambda step: schedule.multiplier(step, total))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def total_steps(trainer: Trainer) -> int | None:
+    """How many steps an optimizer makes from the start of the training to its end, None if unlimited.
+
+    The trainer's own `estimated_stepping_batches` is not used: reading it builds the iterator over the
+    training data before the checkpoint is read, and a resume then goes on at the wrong sample.
+    """
+    limits = []
+    if trainer.max_steps != -1:
+        limits.append(trainer.max_steps)
+    if trainer.max_epochs not in (None, -1):
+        batches = _batches_per_epoch(trainer)
+        if batches is not None:
+            limits.append(math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs)
+    return min(limits, default=None)
+
+
+def step_plateau(module: LightningModule) -> None:
+    """Lets a `Plateau` judge the epoch; does nothing under any other schedule.
+
+    A family calls this in its own `on_train_epoch_end`. That runs before the checkpoint of the epoch is
+    written; Lightning would step the scheduler after it, and a resume would lose that step. An epoch
+    without a validation is not judged.
+
+    Raises:
+        UserError: If there was a validation but no `val/loss`.
+    """
+    trainer = module.trainer
+    schedulers = module.lr_schedulers() or []
+    every = trainer.check_val_every_n_epoch
+    if every is not None and (trainer.current_epoch + 1) % every:
+        return
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(_monitored(trainer))
+
+
+def _plateau(optimizer: Optimizer, schedule: Plateau) -> dict[str, Any]:
+    scheduler = ReduceLROnPlateau(
+        optimizer,
+        factor=schedule.factor,
+        patience=schedule.patience,
+        threshold=schedule.min_delta,
+        threshold_mode="abs",  # a relative one takes a worse loss for a better one where losses are negative
+        min_lr=[group["lr"] * schedule.min_fraction for group in optimizer.param_groups],
+        eps=0.0,
+    )
+    never = sys.maxsize
+    return {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": never}
+
+
+def _monitored(trainer: Trainer) -> float:
+    if MONITOR not in trainer.callback_metrics:
+        raise UserError(
+            f"model/scheduler=plateau watches {MONITOR}, which nothing has logged: set trainer.limit_val_batches "
+            "above 0, or choose another model/scheduler"
+        )
+    return float(trainer.callback_metrics[MONITOR])
+
+
+def _batches_per_epoch(trainer: Trainer) -> int | None:
+    datamodule = getattr(trainer, "datamodule", None)
+    if datamodule is not None:
+        loader = datamodule.train_dataloader()
+    else:
+        loader = trainer.fit_loop._data_source.dataloader()
+    limit = trainer.limit_train_batches
+    try:
+        length = len(loader)
+    except TypeError:  # an endless stream
+        return limit if isinstance(limit, int) else None
+    return min(length, limit) if isinstance(limit, int) else int(length * limit)

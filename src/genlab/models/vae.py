@@ -1,0 +1,211 @@
+"""The variational family: order of events of one step, what is logged, and how it samples.
+
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
+K importance samples.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genlab.contracts import Decoder, Encoder, ImageBatch
+from genlab.errors import UserError
+from genlab.models.optimization import configure, step_plateau
+from genlab.objectives.bounds import VariationalLoss
+from genlab.objectives.gaussians import kl_standard_normal, log_normal
+from genlab.objectives.likelihoods import Likelihood
+from genlab.schedules import Plateau, Schedule
+from genlab.seeding import seeded
+
+
+class VAE(LightningModule):
+    """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114) with a standard normal prior.
+
+    Trained on `loss` of the two parts of the evidence lower bound; judged on the plain bound in nats per
+    image, `val/loss`, whatever it was trained on.
+    """
+
+    charts = {
+        "loss (nats per image)": ["train/objective", "val/loss"],
+        "parts of the bound": ["train/reconstruction", "train/kl", "val/reconstruction", "val/kl"],
+    }
+
+    def __init__(
+        self,
+        *,
+        encoder: Callable[..., Encoder],
+        decoder: Callable[..., Decoder],
+        likelihood: Likelihood,
+        loss: VariationalLoss,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Schedule | Plateau,
+        image_shape: list[int],
+        latent_dim: int,
+        clip_norm: float | None = None,
+    ) -> None:
+        """Completes the networks with the sizes that only the family knows.
+
+        Args:
+            encoder: called as `encoder(out_features=2 * latent_dim)`.
+            decoder: called as `decoder(latent_dim=..., params_per_value=...)`.
+            likelihood: p(x|z).
+            loss: the trained objective of both parts of the bound.
+            optimizer: called with the parameters.
+            scheduler: of the learning rate.
+            image_shape: `[C, H, W]`.
+            latent_dim: L, at least 1.
+            clip_norm: the gradient's largest norm; None leaves it alone.
+
+        Raises:
+            UserError: `latent_dim` or `clip_norm` out of range.
+        """
+        super().__init__()
+        if latent_dim < 1:
+            raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
+        if clip_norm is not None and clip_norm <= 0:
+            raise UserError(f"model.clip_norm must be above 0, or null for no clipping, got {clip_norm}")
+        self.latent_dim = latent_dim
+        self.clip_norm = clip_norm
+        self.likelihood = likelihood
+        self.loss = loss
+        self.encoder = encoder(out_features=2 * latent_dim)
+        self.decoder = decoder(latent_dim=latent_dim, params_per_value=likelihood.params_per_value)
+        self.output_bias = nn.Parameter(torch.zeros(likelihood.params_per_value, *image_shape))
+        self._optimizer, self._scheduler = optimizer, scheduler
+
+    def start_from(self, mean_image: Tensor) -> None:
+        """Lets the output begin at the best constant predictor of images with this mean `[C, H, W]`."""
+        with torch.no_grad():
+            self.output_bias.copy_(self.likelihood.initial_params(mean_image))
+
+    # -- the bound ------------------------------------------------------------------------------------
+
+    def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z|x), each `[B, L]`, for images `[B, C, H, W]`."""
+        mean, log_var = _full(self.encoder(image)).chunk(2, dim=1)
+        return mean, log_var
+
+    def params(self, z: Tensor) -> Tensor:
+        """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]`."""
+        return _full(self.decoder(z)) + self.output_bias
+
+    def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
+        observed = self.likelihood.observe(image)
+        mean, log_var = self.posterior(observed)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        log_px = self.likelihood.log_prob(self.params(z), observed)
+        return log_px, kl_standard_normal(mean, log_var)
+
+    @torch.no_grad()
+    def log_prob(self, image: Tensor, *, samples: int = 100, chunk: int = 4000) -> Tensor:
+        """Importance-sampled lower bound of log p(x), tighter with more samples (arXiv:1509.00519, eq. 8).
+
+        Args:
+            image: `[B, C, H, W]` in [-1, 1].
+            samples: K, draws of z per image.
+            chunk: latents decoded at once; bounds the memory.
+
+        Returns:
+            `[B]` nats per image.
+        """
+        if samples < 1:
+            raise UserError(f"samples must be at least 1, got {samples}")
+        observed = self.likelihood.observe(image)
+        mean, log_var = self.posterior(observed)
+        total = torch.full((len(image),), -math.inf, device=image.device, dtype=mean.dtype)
+        done = 0
+        while done < samples:
+            k = min(max(1, chunk // len(image)), samples - done)
+            total = torch.logaddexp(total, self._log_weights(observed, mean, log_var, k).logsumexp(0))
+            done += k
+        return total - math.log(samples)
+
+    def _log_weights(self, observed: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
+        """log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
+        z = mean + torch.exp(0.5 * log_var) * torch.randn(k, *mean.shape, device=mean.device, dtype=mean.dtype)
+        log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
+        log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
+        params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
+        log_px = self.likelihood.log_prob(params, observed.repeat(k, 1, 1, 1)).view(k, -1)
+        return log_px + log_p - log_q
+
+    # -- training and judging -------------------------------------------------------------------------
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One step; the Meter callback averages and logs what is returned beside `loss`."""
+        log_px, kl = self.terms(batch.image)
+        objective = self.loss(log_px, kl)
+        with torch.no_grad():
+            parts = {"reconstruction": -log_px.mean(), "kl": kl.sum() / len(kl)}
+        return {"loss": objective, "objective": objective.detach(), **parts}
+
+    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """The plain negative bound, whatever is trained."""
+        self._judge(batch, "val")
+
+    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """The same on the test set."""
+        self._judge(batch, "test")
+
+    def _judge(self, batch: ImageBatch, split: str) -> None:
+        log_px, kl = self.terms(batch.image)
+        reconstruction, divergence = -log_px.mean(), kl.sum(1).mean()
+        values = {"loss": reconstruction + divergence, "reconstruction": reconstruction, "kl": divergence}
+        bits = self.likelihood.bits_per_dim(values["loss"], values=batch.image[0].numel())
+        if bits is not None:
+            values["bits_per_dim"] = bits
+        named = {f"{split}/{name}": value for name, value in values.items()}
+        self.log_dict(named, batch_size=len(batch.image), sync_dist=True)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips the gradient; Lightning's own clipping refuses fused optimizers under mixed precision."""
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), self.clip_norm)
+
+    def configure_optimizers(self) -> Any:
+        """One optimizer for both networks, its schedule by step."""
+        return configure(self, self._optimizer(self.parameters()), self._scheduler)
+
+    def on_train_epoch_end(self) -> None:
+        """Plateau schedules look at `val/loss` here, before the epoch's checkpoint."""
+        step_plateau(self)
+
+    # -- using it -------------------------------------------------------------------------------------
+
+    def sampling_modules(self) -> dict[str, nn.Module]:
+        """Both networks, for pictures and judging run both."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int | None = None) -> Tensor:
+        """Decodes `n` draws of the prior: mean images `[n, C, H, W]` in [-1, 1]."""
+        if n < 1:
+            raise UserError(f"n must be at least 1, got {n}")
+        with seeded(seed):
+            z = torch.randn(n, self.latent_dim)  # on the CPU, so that a seed means the same everywhere
+        return torch.cat([self.decode(part) for part in z.to(self.device).split(500)])
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """The posterior's mean `[B, L]` for images `[B, C, H, W]` in [-1, 1]."""
+        return self.posterior(image)[0]
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Mean images `[B, C, H, W]` in [-1, 1] at latents `[B, L]`."""
+        return self.likelihood.mean(self.params(z))
+
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """Encodes and decodes without noise: `[B, C, H, W]` to `[B, C, H, W]`."""
+        return self.decode(self.encode(image))
+
+
+def _full(x: Tensor) -> Tensor:
+    """Single precision for what mixed precision made half: sums over pixels need the digits."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

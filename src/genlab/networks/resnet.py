@@ -1,0 +1,114 @@
+"""Residual convolutional networks with pre-activation (He 2016b).
+
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
+A discriminator is the encoder with `out_features=1`, a generator the decoder with `params_per_value=1`:
+group norm treats each image alone, so real and fake ones do not meet in it.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from genlab.contracts import Decoder, Encoder
+from genlab.errors import UserError
+from genlab.layers.norms import NormName, norm2d
+from genlab.layers.residual import ResidualBlock
+from genlab.layers.sizes import SMALLEST_SIDE, Size, doublings, halvings
+
+
+class ResNetEncoder(Encoder):
+    """A convolution, residual stages that each halve the image, then one linear layer."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int,
+        blocks: int = 1,
+        *,
+        norm: NormName = "group",
+        out_features: int,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W; H and W at least 6.
+            width: channels at full size; they double with each halving, up to 8 times.
+            blocks: residual blocks a stage, at least 1; the first one halves.
+            norm: before each activation.
+            out_features: numbers given for each image.
+
+        Raises:
+            UserError: if the image is too small to be halved, or blocks is below 1.
+            ValueError: if width or norm is not allowed.
+        """
+        super().__init__()
+        sizes, channels = _stages(image_shape, width, blocks)
+        layers: list[nn.Module] = [nn.Conv2d(image_shape[0], channels[0], 3, padding=1)]
+        for before, after in pairwise(channels):
+            layers.append(ResidualBlock(before, after, nn.AvgPool2d(2), norm=norm))
+            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
+        self.layers = nn.Sequential(*layers, norm2d(norm, channels[-1]), nn.SiLU(), nn.Flatten(), head)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(image)
+
+
+class ResNetDecoder(Decoder):
+    """One linear layer, residual stages that each grow the image to the encoder's exact sizes.
+
+    The last convolution has no bias: each value's bias is the family's.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int,
+        blocks: int = 1,
+        *,
+        norm: NormName = "group",
+        latent_dim: int,
+        params_per_value: int,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W; H and W at least 6.
+            width: channels at full size; twice as many at each smaller one, up to 8 times.
+            blocks: residual blocks a stage, at least 1; the first one grows.
+            norm: before each activation.
+            latent_dim: L.
+            params_per_value: P.
+
+        Raises:
+            UserError: if the image is too small to be halved, or blocks is below 1.
+            ValueError: if width or norm is not allowed.
+        """
+        super().__init__()
+        sizes, channels = _stages(image_shape, width, blocks)
+        stem = nn.Linear(latent_dim, channels[-1] * math.prod(sizes[-1]))
+        layers: list[nn.Module] = [stem, nn.Unflatten(1, (channels[-1], *sizes[-1]))]
+        for (before, after), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
+            layers.append(ResidualBlock(before, after, nn.Upsample(size), norm=norm))
+            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        output = nn.Conv2d(channels[0], params_per_value * image_shape[0], 3, padding=1, bias=False)
+        self.layers = nn.Sequential(*layers, norm2d(norm, channels[0]), nn.SiLU(), output)
+        self.shape = (params_per_value, *image_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z).unflatten(1, self.shape[:2])  # [B, P, C, H, W]
+
+
+def _stages(image_shape: Sequence[int], width: int, blocks: int) -> tuple[list[Size], list[int]]:
+    """Sizes from the image down, and the channels of each."""
+    sizes = halvings(*image_shape[1:])
+    if len(sizes) == 1:
+        raise UserError(
+            f"resnet needs images of at least {2 * SMALLEST_SIDE}x{2 * SMALLEST_SIDE}, "
+            f"got {image_shape[1]}x{image_shape[2]}: use model/network=mlp"
+        )
+    if blocks < 1:
+        raise UserError(f"blocks must be at least 1, got {blocks}")
+    return sizes, doublings(width, len(sizes))

@@ -1,0 +1,114 @@
+"""Images side by side in one picture, and a picture into a PNG file.
+
+Letters in shapes: N images, C channels, H height, W width; h, w those of a whole picture.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+_GAP = 2
+"""Pixels between neighbouring images."""
+
+_PAPER = 1.0
+"""Brightness of the gaps and of cells without an image: white."""
+
+_READABLE_SIDE = 64
+"""Images are enlarged by the largest whole factor that keeps their longer side within this many pixels."""
+
+
+def image_grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """Lays images out in rows, the first at the top left.
+
+    Small images are enlarged so that a person can see them: 28 pixels become 56, 64 and more stay. Gray
+    and colour images keep their channels; of any other kind each channel is shown as a gray image, side
+    by side. Values outside [-1, 1] are clipped and NaN is shown as mid-gray, so that a diverged model
+    still has a picture.
+
+    Args:
+        images: `[N, C, H, W]` in [-1, 1].
+        columns: Images in a row; None makes the grid nearly square.
+
+    Returns:
+        The picture, `[1 or 3, h, w]` in [0, 1].
+
+    Raises:
+        ValueError: If there are no images, or `columns` is less than 1.
+    """
+    _check(images, columns)
+    columns = min(columns or math.ceil(math.sqrt(len(images))), len(images))
+    return _assemble(_cells(images, columns))
+
+
+def paired_grid(top: Tensor, bottom: Tensor, columns: int | None = None) -> Tensor:
+    """Lays images out in pairs of rows: a row of `top`, beneath it the same images of `bottom`.
+
+    Args:
+        top: `[N, C, H, W]` in [-1, 1], e.g. originals.
+        bottom: `[N, C, H, W]` in [-1, 1], e.g. their reconstructions.
+        columns: Images in a row; None makes the grid nearly square.
+
+    Returns:
+        The picture, `[1 or 3, h, w]` in [0, 1].
+
+    Raises:
+        ValueError: If the shapes differ, there are no images, or `columns` is less than 1.
+    """
+    if top.shape != bottom.shape:
+        raise ValueError(f"pairs need equal shapes, got {list(top.shape)} above {list(bottom.shape)}")
+    _check(top, columns)
+    columns = min(columns or math.ceil(math.sqrt(2 * len(top))), len(top))
+    pairs = torch.stack([_cells(top, columns), _cells(bottom, columns)], dim=1)
+    return _assemble(pairs.flatten(0, 1))  # [rows * 2, columns, C, H, W]
+
+
+def save_png(picture: Tensor, path: str | Path) -> None:
+    """Writes a picture, or a single image, as a PNG file; nobody ever sees half a file.
+
+    Missing folders are made and an existing file is replaced.
+
+    Args:
+        picture: `[1 or 3, h, w]` in [0, 1].
+        path: Where to write.
+
+    Raises:
+        ValueError: If the picture has another shape.
+    """
+    if picture.ndim != 3 or picture.shape[0] not in (1, 3):
+        raise ValueError(f"a PNG is written from [1 or 3, h, w], got {list(picture.shape)}")
+    pixels = picture.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy()
+    Image.fromarray(array).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def _check(images: Tensor, columns: int | None) -> None:
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"a grid needs images [N, C, H, W] with N at least 1, got {list(images.shape)}")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+
+
+def _cells(images: Tensor, columns: int) -> Tensor:
+    """Maps `[N, C, H, W]` in [-1, 1] to `[rows, columns, 1 or 3, H, W]` in [0, 1], the last row filled up."""
+    images = images.detach().cpu().float().nan_to_num(nan=0.0).clamp(-1, 1) / 2 + 0.5
+    if images.shape[1] not in (1, 3):
+        images = torch.cat(images.unbind(1), dim=-1)[:, None]  # [N, 1, H, C * W]
+    factor = max(1, _READABLE_SIDE // max(images.shape[-2:]))
+    images = images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    blanks = images.new_full((-len(images) % columns, *images.shape[1:]), _PAPER)
+    return torch.cat([images, blanks]).unflatten(0, (-1, columns))
+
+
+def _assemble(cells: Tensor) -> Tensor:
+    """Maps `[rows, columns, C, H, W]` to one picture `[C, h, w]` with gaps between the cells."""
+    gapped = torch.nn.functional.pad(cells, (0, _GAP, 0, _GAP), value=_PAPER)
+    picture = gapped.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # [C, rows * H, columns * W]
+    return picture[:, :-_GAP, :-_GAP]

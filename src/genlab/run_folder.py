@@ -1,0 +1,231 @@
+"""The run folder: its name, who may write into it, and how a run goes on in it.
+
+Everything here happens before Hydra or torch write or load anything, so it imports neither torch nor
+lightning.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from genlab.errors import UserError
+
+RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
+"""What may be changed beside `resume=`: length and hardware of training, and what is watched."""
+
+
+def is_child() -> bool:
+    """Whether Lightning started this process as a further rank of a run: its command line is ready made."""
+    return "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def rank() -> int:
+    """This process's rank as its launcher tells it, 0 where there is none."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
+
+
+def stamp() -> str:
+    """Time and process id: two runs started in one second differ, all ranks of one torchrun agree."""
+    if "GENLAB_STAMP" not in os.environ:
+        torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+        process = os.getppid() if torchrun else os.getpid()
+        began = _start_time(process) if torchrun else time.strftime("%Y-%m-%d_%H-%M-%S")
+        os.environ["GENLAB_STAMP"] = f"{began}_{process}"
+    return os.environ["GENLAB_STAMP"]
+
+
+def _start_time(process: int) -> str:
+    """When a process began, the same for whoever asks; without /proc the name of torchrun's run."""
+    try:
+        return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(os.stat(f"/proc/{process}").st_mtime))
+    except OSError:
+        return "torchrun"
+
+
+def run_name(name: str | None, model: str, data: str) -> str:
+    """The first part of a run folder's name: the user's own or model_data, in [A-Za-z0-9._-] only."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name or f"{model}_{data}").strip("-.") or "run"
+
+
+def register_resolvers() -> None:
+    """Makes the names above usable in conf/: `${stamp:}`, `${run_name:...}`, and what only rank 0 has."""
+    add = OmegaConf.register_new_resolver
+    add("stamp", stamp, use_cache=True, replace=True)
+    add("run_name", run_name, replace=True)
+    add("rank0", lambda value: value if rank() == 0 else None, replace=True)
+    add("log_name", lambda: "run" if rank() == 0 else f"rank{rank()}", replace=True)
+
+
+# -- what a folder holds ------------------------------------------------------------------------------
+
+
+def holds_training(folder: Path) -> bool:
+    """Whether a run that got somewhere lives here: it must not be written into unasked."""
+    return any((folder / "checkpoints").glob("*.ckpt")) or (folder / "metrics.csv").exists()
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The folder's result.json, or None where there is none that can be read."""
+    try:
+        return dict(json.loads((folder / "result.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
+    os.replace(temporary, path)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint a run goes on from, None where it was stopped before its first."""
+    last = folder / "checkpoints" / "last.ckpt"
+    return last if last.exists() else None
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the checkout that a folder lies in, `+changes` where it is not clean."""
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+# -- who may write ------------------------------------------------------------------------------------
+
+
+class FolderLock:
+    """An exclusive claim on a run folder that ends with the process, however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Claims the folder, making it where it does not exist.
+
+        Raises:
+            UserError: another live process holds it, or the folder cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = open(folder / ".lock", "a+")  # noqa: SIM115 - held until the process ends
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written to ({error.strerror}); choose another hydra.run.dir") from error
+        try:
+            _lock(self._file)
+        except OSError as error:
+            self._file.close()
+            raise UserError(f"{folder}: another process is training there now; wait for it, or choose another folder") from error
+
+    def release(self) -> None:
+        """Gives the folder back; a process that ends does so by itself."""
+        self._file.close()
+
+
+def _lock(file: IO[str]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def claim(folder: Path, *, resuming: bool) -> FolderLock:
+    """Takes a folder for a run, or says why not.
+
+    Raises:
+        UserError: the folder holds a run and this one does not resume it, holds files that are no
+            run's, or another process is at work in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; choose another hydra.run.dir")
+    if not resuming and folder.is_dir():
+        if holds_training(folder):
+            raise UserError(f"{folder}: already holds a run; go on with it by resume={folder}, or choose another hydra.run.dir")
+        known = {".hydra", ".lock", "run.log", "config.yaml", "result.json", "checkpoints", "samples"}
+        foreign = [p.name for p in folder.iterdir() if p.name not in known and not p.name.startswith("rank")]
+        if foreign:
+            raise UserError(f"{folder}: holds files that are no run's ({sorted(foreign)[0]}, ...); choose another hydra.run.dir")
+    return FolderLock(folder)
+
+
+class ClaimRunFolder(Callback):
+    """Hydra's callback that claims the folder before Hydra writes its own files into it."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if is_child() or rank() != 0:
+            return
+        folder = Path(config.hydra.run.dir)
+        try:
+            # kept on the class: the claim lasts as long as the process
+            ClaimRunFolder.lock = claim(folder, resuming=config.get("resume") is not None)
+        except UserError as error:
+            # Hydra turns exceptions of callbacks into warnings; only an exit gets through
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from None
+
+    lock: FolderLock | None = None
+
+
+# -- going on -----------------------------------------------------------------------------------------
+
+
+def resume_arguments(run: str, others: list[str]) -> list[str]:
+    """`resume=RUN ...` as the overrides that the run was started with plus the new ones, in its folder.
+
+    Args:
+        run: the run folder as the user gave it.
+        others: the user's further overrides, of trainer, logger or callbacks.
+
+    Returns:
+        Overrides for Hydra. The run's own `.hydra` is kept; the new overrides are remembered beside it,
+        so that a third start needs not repeat them.
+
+    Raises:
+        UserError: no run lies there, or an override would change what is trained.
+    """
+    folder = Path(run)
+    stored = folder / ".hydra" / "overrides.yaml"
+    if not stored.is_file():
+        there = "is no folder" if not folder.is_dir() else "holds no run (.hydra/overrides.yaml is missing)"
+        raise UserError(f"resume={run}: {there}; give the folder of a run, e.g. one of logs/*")
+    refused = [o for o in others if not RESUMABLE.match(o)]
+    if refused:
+        raise UserError(
+            f"resume={run}: {refused[0]} would change what the run is; beside resume only trainer.*, logger and "
+            f"callbacks may be given; for a new run from its weights use init_from={run}"
+        )
+    memory = folder / ".hydra" / "resumed_with.yaml"
+    earlier = _read_list(stored) + _read_list(memory)
+    added = [o for o in others if not o.startswith("hydra.")]
+    if added:
+        memory.write_text(json.dumps([*_read_list(memory), *added]))  # JSON is YAML
+    return [*earlier, *others, f"resume={quoted(run)}", f"hydra.run.dir={quoted(run)}", "hydra.output_subdir=null"]
+
+
+def _read_list(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    content = OmegaConf.to_container(OmegaConf.load(path))
+    return [str(item) for item in content] if isinstance(content, list) else []
+
+
+def quoted(text: str) -> str:
+    """A text as a quoted value of a Hydra override, so that it arrives just as it is."""
+    text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)
+    text = re.sub(r"(\\*)'", lambda m: m[1] * 2 + r"\'", text)
+    text = re.sub(r"(\\+)$", lambda m: m[1] * 2, text)
+    return f"'{text}'"

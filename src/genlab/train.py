@@ -1,0 +1,87 @@
+"""The verb `train`: validate, read the data, build the model, fit it, and leave a folder that explains itself.
+
+Heavy imports stand inside the functions: `--help`, completion and Hydra's own errors need none of them.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab import run_folder
+from genlab.commandline import run_verb
+from genlab.config import build, fill_name, plain
+from genlab.errors import UserError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+
+log = logging.getLogger("genlab")
+
+
+def main() -> None:
+    """The command `python train.py`."""
+    run_verb(_job, config="train")
+
+
+def _job(cfg: DictConfig) -> float | None:
+    """One run of the command line; gives a sweeper the number that was watched."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    fill_name(cfg, model=hydra.runtime.choices["model"], data=hydra.runtime.choices["data"])
+    best = train(cfg, folder=hydra.runtime.output_dir)["best"]
+    return next(iter(best["metrics"].values())) if best else None
+
+
+def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
+    """Trains what the config says.
+
+    Args:
+        cfg: from `genlab.config.compose` or Hydra.
+        folder: the run folder; None makes one under logs/.
+
+    Returns:
+        What also stands in the folder's result.json: how it ended, metrics, speed, sizes, versions.
+
+    Raises:
+        UserError: whatever the user can mend, in one sentence.
+        Interrupted: the user stopped it; what was learnt so far is saved.
+    """
+    from genlab import assembly, report
+    from genlab.callbacks.graceful_stop import Interrupted
+    from genlab.validation import validate
+
+    began = time.perf_counter()
+    folder = Path(folder or f"logs/{run_folder.run_name(cfg.name, 'run', '')}_{run_folder.stamp()}")
+    notes = assembly.settle(cfg)
+    validate(cfg, facts_known=False)
+    assembly.hush()
+    resuming = cfg.resume is not None
+    checkpoint = run_folder.last_checkpoint(folder) if resuming else None
+    parts = assembly.assemble(cfg, folder, resuming=resuming, trained=checkpoint is not None)
+    if resuming:
+        notes.append(f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning")
+    first = parts.trainer.is_global_zero
+    if first:
+        OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")
+        log.info(report.header(parts, folder, notes))
+    ended, error = "failed", None
+    try:
+        assembly.fit(parts, checkpoint)
+        ended = report.how_it_ended(parts.trainer)
+    except Interrupted as stop:
+        ended, error = "interrupted", stop.signal_name
+        raise
+    except BaseException as failure:
+        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        raise
+    finally:
+        result = report.result(parts, ended=ended, error=error, seconds=time.perf_counter() - began)
+        if first:
+            run_folder.write_json(folder / "result.json", result)
+    if first:
+        log.info(report.summary(result, folder))
+    return result
