@@ -12,8 +12,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import Dataset
 
 import genlab
+from genlab.atomic import write_whole
 from genlab.config import build
 from genlab.errors import UserError
 from genlab.validation import locate
@@ -21,7 +23,7 @@ from genlab.validation import locate
 FORMAT = 1
 """Version of what genlab adds to a Lightning checkpoint."""
 
-TRUSTED = ("genlab", "torch")
+TRUSTED = ("genlab", "torch", "torchvision")
 """Packages whose constructors a checkpoint may call."""
 
 Weights = Literal["ema", "live"]
@@ -35,17 +37,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Saves to `path`, an ordinary file system's."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, lambda file: torch.save(checkpoint, file))
 
 
 class StoreConfig(Callback):
@@ -160,7 +152,8 @@ def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
         found = locate(target)
         home = getattr(found, "__module__", "").partition(".")[0]
         # torch.os.system starts with torch, and torch.hub.load downloads code: only building blocks pass
-        harmless = inspect.isclass(found) and (home != "torch" or issubclass(found, (nn.Module, Optimizer)))
+        blocks = (nn.Module, Optimizer, Dataset) if home in ("torch", "torchvision") else (object,)
+        harmless = inspect.isclass(found) and issubclass(found, blocks)
         if home not in allowed or not harmless:
             raise UserError(f"{path}: wants to call {target}, which builds no part of a model; it was not loaded")
 
@@ -172,6 +165,42 @@ def _targets(node: Any) -> list[str]:
     if isinstance(node, list):
         return [target for child in node for target in _targets(child)]
     return []
+
+
+def load_data(model: Any, *, trust: Sequence[str] = (), changes: dict[str, Any] | None = None) -> Any:
+    """The datamodule that a loaded model was trained with, read and split as it was then.
+
+    Args:
+        model: from `load_model`.
+        trust: as there.
+        changes: datamodule arguments to change, e.g. `{"batch_size": 500}`.
+
+    Raises:
+        UserError: the data is not to be had, or the checkpoint names an untrusted constructor.
+    """
+    node = {**model.run_config["data"], **(changes or {})}
+    if os.environ.get("GENLAB_DATA") and "root" in node:
+        node["root"] = os.environ["GENLAB_DATA"]
+    check_trust(node, trust, Path(model.checkpoint_path))
+    datamodule = build(node, path="data")
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    datamodule.setup("test")
+    return datamodule
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name != "auto":
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"device={name}: not available here; use device=auto or device=cpu") from error
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def init_weights(model: LightningModule, run: str | Path) -> list[str]:

@@ -74,6 +74,15 @@ class Reconstructor(Protocol):
 
 
 @runtime_checkable
+class Density(Protocol):
+    """A model that can say how likely an image is."""
+
+    def log_prob(self, image: Tensor, *, samples: int = 100) -> Tensor:
+        """log p(x) or a lower bound of it, `[B]` nats per image, for `[B, C, H, W]` in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
 class Charted(Protocol):
     """A model that says which of its logged scalars belong together in one chart."""
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from genlab.atomic import write_whole
 from genlab.errors import UserError
 
 RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
@@ -82,10 +83,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
-    os.replace(temporary, path)
+    text = json.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

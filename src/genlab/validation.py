@@ -8,7 +8,9 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -182,7 +184,7 @@ def _is_object(hint: Any) -> bool:
     """Whether an annotation asks for an object of ours or a factory, which only a node can give."""
     if typing.get_origin(hint) is Callable or hint is Callable:
         return True
-    return inspect.isclass(hint) and hint.__module__.startswith("genlab.")
+    return inspect.isclass(hint) and hint.__module__ != "builtins" and not issubclass(hint, (PurePath, Enum))
 
 
 def _wrong_object(node: Mapping[str, Any], hint: Any) -> str | None:
@@ -199,10 +201,10 @@ def _wrong_single(node: Mapping[str, Any], hint: Any) -> str | None:
         return None  # told where the node itself is checked
     partial = bool(node.get("_partial_"))
     if typing.get_origin(hint) is Callable:
-        if not partial and inspect.isclass(target) and not hasattr(target, "__call__"):
-            return f"wants a factory: write `_partial_: true` beside {_name(target)}"
         returns = (typing.get_args(hint) or (None,))[-1]
         wanted = returns if inspect.isclass(returns) else None
+        if wanted is not None and inspect.isclass(target) and not partial:
+            return f"wants a factory: write `_partial_: true` beside {_name(target)}"
     else:
         wanted = hint if inspect.isclass(hint) else None
         if wanted is not None and partial:

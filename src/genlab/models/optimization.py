@@ -2,9 +2,12 @@
 
 import math
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
@@ -13,6 +16,19 @@ from genlab.schedules import Constant, Plateau, Schedule
 
 MONITOR = "val/loss"
 """What `Plateau` watches."""
+
+
+def make_optimizer(factory: Callable[..., Optimizer], parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Gives a configured optimizer its parameters.
+
+    Raises:
+        UserError: If torch refuses a setting.
+    """
+    try:
+        return factory(parameters)
+    except ValueError as error:
+        hint = "; write 0.0 and 1.0, not 0 and 1" if "both floats" in str(error) else ""
+        raise UserError(f"the optimizer refuses its settings: {error}{hint}") from error
 
 
 def configure(module: LightningModule, optimizer: Optimizer, schedule: Schedule | Plateau) -> dict[str, Any]:
@@ -73,14 +89,41 @@ def step_plateau(module: LightningModule) -> None:
     Raises:
         UserError: If there was a validation but no `val/loss`.
     """
-    trainer = module.trainer
     schedulers = module.lr_schedulers() or []
-    every = trainer.check_val_every_n_epoch
-    if every is not None and (trainer.current_epoch + 1) % every:
-        return
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(_monitored(trainer))
+        if isinstance(scheduler, ReduceLROnPlateau) and _was_validated(module.trainer):
+            scheduler.step(float(module.trainer.callback_metrics[MONITOR]))
+
+
+def clip_gradients(
+    module: LightningModule, optimizer: Optimizer, limit: float | None, algorithm: str | None
+) -> None:
+    """Clips the gradients of an optimizer's parameters in place; does nothing without a limit.
+
+    A family calls this from its hook `configure_gradient_clipping`, whose default refuses a fused optimizer
+    under mixed precision even where, as in bfloat16, there is nothing to unscale.
+
+    Args:
+        module: The family, attached to its trainer.
+        optimizer: Whose gradients are clipped.
+        limit: Largest norm of all gradients together, or largest absolute value of each.
+        algorithm: `"norm"` (also None) or `"value"`.
+
+    Raises:
+        UserError: If the optimizer is fused and the precision `16-mixed`: it unscales by itself, later.
+    """
+    if not limit:
+        return
+    if module.trainer.precision == "16-mixed" and any(group.get("fused") for group in optimizer.param_groups):
+        raise UserError(
+            "trainer.gradient_clip_val with trainer.precision=16-mixed needs an optimizer that is not fused: "
+            "set model.optimizer.fused=false or trainer.precision=bf16-mixed"
+        )
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if algorithm == "value":
+        torch.nn.utils.clip_grad_value_(parameters, limit)
+    else:
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
 
 
 def _plateau(optimizer: Optimizer, schedule: Plateau) -> dict[str, Any]:
@@ -97,13 +140,18 @@ def _plateau(optimizer: Optimizer, schedule: Plateau) -> dict[str, Any]:
     return {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": never}
 
 
-def _monitored(trainer: Trainer) -> float:
-    if MONITOR not in trainer.callback_metrics:
-        raise UserError(
-            f"model/scheduler=plateau watches {MONITOR}, which nothing has logged: set trainer.limit_val_batches "
-            "above 0, or choose another model/scheduler"
-        )
-    return float(trainer.callback_metrics[MONITOR])
+def _was_validated(trainer: Trainer) -> bool:
+    every = trainer.check_val_every_n_epoch
+    if every is not None and (trainer.current_epoch + 1) % every:
+        return False
+    if MONITOR in trainer.callback_metrics:
+        return True
+    if trainer.fit_loop.restarting:  # resumed from between this epoch's validation and its end
+        return False
+    raise UserError(
+        f"model/scheduler=plateau watches {MONITOR}, which nothing has logged: set trainer.limit_val_batches "
+        "above 0, or choose another model/scheduler"
+    )
 
 
 def _batches_per_epoch(trainer: Trainer) -> int | None:

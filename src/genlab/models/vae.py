@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from genlab.contracts import Decoder, Encoder, ImageBatch
 from genlab.errors import UserError
-from genlab.models.optimization import configure, step_plateau
+from genlab.models.optimization import clip_gradients, configure, step_plateau
 from genlab.objectives.bounds import VariationalLoss
 from genlab.objectives.gaussians import kl_standard_normal, log_normal
 from genlab.objectives.likelihoods import Likelihood
@@ -46,7 +46,6 @@ class VAE(LightningModule):
         scheduler: Schedule | Plateau,
         image_shape: list[int],
         latent_dim: int,
-        clip_norm: float | None = None,
     ) -> None:
         """Completes the networks with the sizes that only the family knows.
 
@@ -59,18 +58,14 @@ class VAE(LightningModule):
             scheduler: of the learning rate.
             image_shape: `[C, H, W]`.
             latent_dim: L, at least 1.
-            clip_norm: the gradient's largest norm; None leaves it alone.
 
         Raises:
-            UserError: `latent_dim` or `clip_norm` out of range.
+            UserError: `latent_dim` below 1.
         """
         super().__init__()
         if latent_dim < 1:
             raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
-        if clip_norm is not None and clip_norm <= 0:
-            raise UserError(f"model.clip_norm must be above 0, or null for no clipping, got {clip_norm}")
         self.latent_dim = latent_dim
-        self.clip_norm = clip_norm
         self.likelihood = likelihood
         self.loss = loss
         self.encoder = encoder(out_features=2 * latent_dim)
@@ -96,10 +91,10 @@ class VAE(LightningModule):
 
     def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
-        observed = self.likelihood.observe(image)
-        mean, log_var = self.posterior(observed)
+        target = self.likelihood.target(image)
+        mean, log_var = self.posterior(self.likelihood.as_image(target))
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        log_px = self.likelihood.log_prob(self.params(z), observed)
+        log_px = self.likelihood.log_prob(self.params(z), target)
         return log_px, kl_standard_normal(mean, log_var)
 
     @torch.no_grad()
@@ -116,23 +111,23 @@ class VAE(LightningModule):
         """
         if samples < 1:
             raise UserError(f"samples must be at least 1, got {samples}")
-        observed = self.likelihood.observe(image)
-        mean, log_var = self.posterior(observed)
+        target = self.likelihood.target(image)
+        mean, log_var = self.posterior(self.likelihood.as_image(target))
         total = torch.full((len(image),), -math.inf, device=image.device, dtype=mean.dtype)
         done = 0
         while done < samples:
             k = min(max(1, chunk // len(image)), samples - done)
-            total = torch.logaddexp(total, self._log_weights(observed, mean, log_var, k).logsumexp(0))
+            total = torch.logaddexp(total, self._log_weights(target, mean, log_var, k).logsumexp(0))
             done += k
         return total - math.log(samples)
 
-    def _log_weights(self, observed: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
+    def _log_weights(self, target: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
         """log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
         z = mean + torch.exp(0.5 * log_var) * torch.randn(k, *mean.shape, device=mean.device, dtype=mean.dtype)
         log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
         log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
         params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
-        log_px = self.likelihood.log_prob(params, observed.repeat(k, 1, 1, 1)).view(k, -1)
+        log_px = self.likelihood.log_prob(params, target.repeat(k, 1, 1, 1)).view(k, -1)
         return log_px + log_p - log_q
 
     # -- training and judging -------------------------------------------------------------------------
@@ -157,16 +152,17 @@ class VAE(LightningModule):
         log_px, kl = self.terms(batch.image)
         reconstruction, divergence = -log_px.mean(), kl.sum(1).mean()
         values = {"loss": reconstruction + divergence, "reconstruction": reconstruction, "kl": divergence}
-        bits = self.likelihood.bits_per_dim(values["loss"], values=batch.image[0].numel())
+        bits = self.likelihood.bits_per_dim(values["loss"], batch.image[0].numel())
         if bits is not None:
             values["bits_per_dim"] = bits
         named = {f"{split}/{name}": value for name, value in values.items()}
         self.log_dict(named, batch_size=len(batch.image), sync_dist=True)
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips the gradient; Lightning's own clipping refuses fused optimizers under mixed precision."""
-        if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters(), self.clip_norm)
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Lightning's own clipping refuses fused optimizers under mixed precision."""
+        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         """One optimizer for both networks, its schedule by step."""

@@ -84,7 +84,7 @@ class MLPDecoder(Decoder):
 
 def _hidden_layers(widths: list[int], activation: ActivationName) -> list[nn.Module]:
     """A linear layer and an activation for each step from one width to the next."""
-    if min(widths) < 1:
+    if min(widths[1:], default=1) < 1:
         raise UserError(f"hidden widths must be at least 1, got {widths[1:]}")
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):

@@ -38,6 +38,13 @@ class Likelihood(nn.Module):
         """
         raise NotImplementedError
 
+    def as_image(self, target: Tensor) -> Tensor:
+        """The target on the scale of images, as an encoder sees it: `[B, C, H, W]` to the same.
+
+        In [-1, 1], with dequantisation half a gray level beyond.
+        """
+        raise NotImplementedError
+
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
         """The log probability of the target in nats, summed over all values of an image.
 
@@ -108,6 +115,9 @@ class Bernoulli(Likelihood):
         if self.binarize == "threshold":
             return (image > 0).to(image.dtype)
         return torch.empty_like(image).uniform_(-1, 1).lt_(image)  # in place: half the time of bernoulli
+
+    def as_image(self, target: Tensor) -> Tensor:
+        return 2 * target - 1
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
         nats = F.binary_cross_entropy_with_logits(params.squeeze(1), target, reduction="none")
@@ -189,6 +199,9 @@ class Gaussian(Likelihood):
         if not self.dequantize:
             return image
         return image + torch.empty_like(image).uniform_(-0.5, 0.5) / LEVELS_PER_UNIT
+
+    def as_image(self, target: Tensor) -> Tensor:
+        return target
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
         log_var = 2 * self._log_scale(params)

@@ -1,0 +1,151 @@
+"""The verb `sample`: pictures or arrays drawn from a trained model."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from genlab.commandline import run_verb
+from genlab.errors import UserError
+from genlab.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger("genlab")
+FORMATS = ("png", "npz", "pt")
+MOST_IN_A_GRID = 2500
+
+
+def main() -> None:
+    """The command `python sample.py run=logs/RUN`."""
+    run_verb(sample, config="sample")
+
+
+def sample(cfg: DictConfig) -> Path:
+    """Draws what the config asks for and writes it.
+
+    Returns:
+        The file written, or the folder with `single=true`.
+
+    Raises:
+        UserError: no such run, a wrong setting, or a file in the way.
+    """
+    shows = {"samples": _samples, "reconstruct": _reconstruct, "interpolate": _interpolate, "traverse": _traverse}
+    _check(cfg, list(shows))
+    from genlab.checkpoint import find, load_model, pick_device
+
+    out = Path(cfg.out) if cfg.out else None
+    if out and out.exists() and not cfg.overwrite:
+        raise UserError(f"out={out}: is there already; choose another name, or add overwrite=true")
+    model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
+    images, columns = shows[cfg.show](model, cfg)
+    if out is None:
+        checkpoint = find(cfg.run)
+        folder = checkpoint.parent.parent / "sampled" if checkpoint.parent.name == "checkpoints" else Path("sampled")
+        name = f"{cfg.show}_{checkpoint.stem}_step{model.checkpoint_step}_{model.weights}_n{cfg.n}_seed{cfg.seed}"
+        out = folder / (name if cfg.single else f"{name}.{cfg.format}")
+    try:
+        _write(images, out, cfg, columns)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
+    log.info(f"{len(images):,} images from {model.weights} weights of {model.checkpoint_path}\n  {out}")
+    return out
+
+
+def _check(cfg: DictConfig, shows: list[str]) -> None:
+    if cfg.show not in shows:
+        raise UserError(f"show={cfg.show} is not known{did_you_mean(cfg.show, shows)}")
+    if cfg.format not in FORMATS:
+        raise UserError(f"format={cfg.format} is not known{did_you_mean(cfg.format, FORMATS)}")
+    for name, least in (("n", 1), ("batch_size", 1), ("steps", 2)):
+        if cfg[name] < least:
+            raise UserError(f"{name} must be at least {least}, got {cfg[name]}")
+    if cfg.single and cfg.format != "png":
+        raise UserError(f"single=true writes one PNG per image; with format={cfg.format} leave it out")
+    if cfg.format == "png" and not cfg.single and cfg.n > MOST_IN_A_GRID:
+        raise UserError(
+            f"n={cfg.n} is too much for one picture ({MOST_IN_A_GRID} at most); use format=npz, format=pt or single=true"
+        )
+
+
+def _samples(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
+    """`n` draws, in batches, each with a seed of its own."""
+    import torch
+
+    batches = [min(cfg.batch_size, cfg.n - done) for done in range(0, cfg.n, cfg.batch_size)]
+    drawn = [model.sample(size, seed=cfg.seed * 1_000_003 + k).cpu() for k, size in enumerate(batches)]
+    return torch.cat(drawn), None
+
+
+def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
+    """Validation images, each followed by its reconstruction."""
+    import torch
+
+    images = _images(model, cfg, cfg.n)
+    pairs = torch.stack([images, model.reconstruct(images)], dim=1)  # [n, 2, C, H, W]
+    return pairs.flatten(0, 1).cpu(), 2 * max(1, round(cfg.n**0.5 / 2))
+
+
+def _interpolate(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
+    """A row for each of `n` pairs of validation images: the path between their latents."""
+    import torch
+
+    from genlab.latents import interpolate
+
+    z = model.encode(_images(model, cfg, 2 * cfg.n))
+    paths = torch.cat([interpolate(a, b, cfg.steps) for a, b in zip(z[::2], z[1::2], strict=True)])
+    return model.decode(paths).cpu(), cfg.steps
+
+
+def _traverse(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
+    """A row for each latent dimension: one image's latent with that dimension from -3 to 3."""
+    import torch
+
+    from genlab.latents import traverse
+
+    z = model.encode(_images(model, cfg, 1))[0]
+    dims = list(cfg.dims) if cfg.dims else list(range(min(10, len(z))))
+    wrong = [d for d in dims if not 0 <= d < len(z)]
+    if wrong:
+        raise UserError(f"dims: the latent has dimensions 0 to {len(z) - 1}, got {wrong[0]}")
+    rows = traverse(z, dims, torch.linspace(-3, 3, cfg.steps).to(z))
+    return model.decode(rows.flatten(0, 1)).cpu(), cfg.steps
+
+
+def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
+    """The first `n` validation images of the data that the model was trained on."""
+    import torch
+
+    from genlab.checkpoint import load_data
+    from genlab.contracts import Reconstructor
+
+    if not isinstance(model, Reconstructor):
+        raise UserError(f"show={cfg.show} needs a model with an encoder; {type(model).__name__} has none")
+    datamodule = load_data(model, trust=list(cfg.trust))
+    found: list[Tensor] = []
+    for batch in datamodule.val_dataloader():
+        found.append(datamodule.on_after_batch_transfer(batch, 0).image)
+        if sum(map(len, found)) >= n:
+            return torch.cat(found)[:n].to(model.device)
+    raise UserError(f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {sum(map(len, found))}")
+
+
+def _write(images: "Tensor", out: Path, cfg: DictConfig, columns: int | None) -> None:
+    """Writes the images in the format that was asked for; a file appears whole or not at all."""
+    import numpy as np
+    import torch
+
+    from genlab.atomic import write_whole
+    from genlab.pictures import image_grid, save_png
+
+    if cfg.single:
+        for k, image in enumerate(images):
+            save_png((image + 1) / 2, out / f"{k:06d}.png")
+    elif cfg.format == "png":
+        save_png(image_grid(images, columns=columns), out)
+    elif cfg.format == "npz":
+        write_whole(out, lambda file: np.savez_compressed(file, images=images.numpy()))
+    else:
+        write_whole(out, lambda file: torch.save(images, file))

@@ -1,0 +1,39 @@
+"""Every likelihood and loss in conf/ builds as it stands."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from genlab.objectives.bounds import VariationalLoss
+from genlab.objectives.likelihoods import Likelihood
+
+CONF = Path(__file__).parents[2] / "conf" / "model"
+LIKELIHOODS = sorted((CONF / "likelihood").glob("*.yaml"))
+LOSSES = sorted((CONF / "loss").glob("*.yaml"))
+
+
+def test_the_options_are_found():
+    assert {"bernoulli", "gaussian"} <= {path.stem for path in LIKELIHOODS}
+    assert "elbo" in {path.stem for path in LOSSES}
+
+
+@pytest.mark.parametrize("path", LIKELIHOODS, ids=lambda path: path.stem)
+def test_a_likelihood_takes_an_image_through_all_it_does(path):
+    likelihood = instantiate(OmegaConf.load(path))
+    assert isinstance(likelihood, Likelihood)
+    image = torch.rand(4, 3, 5, 7) * 2 - 1
+    params = likelihood.initial_params(image.mean(0)).expand(4, likelihood.params_per_value, 3, 5, 7)
+    assert likelihood.log_prob(params, likelihood.target(image)).shape == (4,)
+    for picture in (likelihood.mean(params), likelihood.sample(params)):
+        assert picture.shape == image.shape and picture.abs().max() <= 1
+    assert likelihood.unit.startswith("nats, ")
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_a_loss_gives_one_number(path):
+    loss = instantiate(OmegaConf.load(path))
+    assert isinstance(loss, VariationalLoss)
+    assert loss(torch.randn(4), torch.rand(4, 2)).shape == ()

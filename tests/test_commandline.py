@@ -1,0 +1,32 @@
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from genlab import commandline
+from genlab.errors import UserError
+from genlab.run_folder import quoted
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "a,b", "it's", "a=b", "(late)=1", "中文 字", "two\nlines", "${seed}", "end\\", "x\\'y", "[1,2]", "{a: b}", "\\${x}", '"', " a "],
+)
+def test_a_quoted_value_arrives_in_the_config_as_it_was_typed(text):
+    from omegaconf import OmegaConf
+
+    (parsed,) = OverridesParser.create().parse_overrides([f"key={quoted(text)}"])
+    cfg = OmegaConf.create({"key": parsed.value()})
+    assert cfg.key == text
+
+
+def test_only_verbatim_settings_are_quoted():
+    got = commandline.prepare(["data.path=a, b", "model.latent_dim=3", "data.path=null", "-m", "name=x=y"])
+    assert got == ["data.path='a, b'", "model.latent_dim=3", "data.path=null", "-m", "name='x=y'"]
+
+
+def test_resume_null_is_no_resume():
+    assert commandline.prepare(["resume=null", "seed=1"]) == ["seed=1"]
+
+
+def test_a_sweep_cannot_be_resumed_as_a_run():
+    with pytest.raises(UserError, match="resume= goes on with one run; to go on with a sweep repeat its command"):
+        commandline.prepare(["-m", "resume=logs/x"])

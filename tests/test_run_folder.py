@@ -1,0 +1,126 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from genlab import run_folder
+from genlab.errors import UserError
+
+
+def make_run(folder: Path, overrides: list[str]) -> Path:
+    (folder / ".hydra").mkdir(parents=True)
+    OmegaConf.save(OmegaConf.create(overrides), folder / ".hydra" / "overrides.yaml")
+    return folder
+
+
+def test_resume_repeats_the_stored_overrides_before_the_new_ones(tmp_path):
+    run = make_run(tmp_path / "run", ["model=vae", "seed=3"])
+    got = run_folder.resume_arguments(str(run), ["trainer.max_epochs=9"])
+    assert got == [
+        "model=vae", "seed=3", "trainer.max_epochs=9",
+        f"resume='{run}'", f"hydra.run.dir='{run}'", "hydra.output_subdir=null",
+    ]  # fmt: skip
+
+
+def test_a_second_resume_remembers_what_the_first_one_changed(tmp_path):
+    run = make_run(tmp_path / "run", ["model=vae"])
+    run_folder.resume_arguments(str(run), ["trainer.max_epochs=9"])
+    run_folder.resume_arguments(str(run), ["logger=none"])
+    got = run_folder.resume_arguments(str(run), [])
+    assert got[:3] == ["model=vae", "trainer.max_epochs=9", "logger=none"]
+
+
+@pytest.mark.parametrize("override", ["model.latent_dim=3", "seed=1", "data=mnist", "+x=1", "hydra.run.dir=elsewhere"])
+def test_resume_refuses_by_name_what_would_change_the_run(tmp_path, override):
+    run = make_run(tmp_path / "run", [])
+    with pytest.raises(UserError) as error:
+        run_folder.resume_arguments(str(run), ["trainer.max_epochs=2", override])
+    assert str(error.value) == (
+        f"resume={run}: {override} would change what the run is; beside resume only trainer.*, logger and "
+        f"callbacks may be given; for a new run from its weights use init_from={run}"
+    )
+
+
+@pytest.mark.parametrize("override", ["trainer=cpu", "trainer.precision=bf16-mixed", "logger=csv", "callbacks.ema.half_life=9"])
+def test_resume_lets_hardware_length_and_watching_change(tmp_path, override):
+    run = make_run(tmp_path / "run", [])
+    assert override in run_folder.resume_arguments(str(run), [override])
+
+
+def test_resume_of_what_is_no_run_says_what_is_missing(tmp_path):
+    with pytest.raises(UserError, match="is no folder; give the folder of a run"):
+        run_folder.resume_arguments(str(tmp_path / "nowhere"), [])
+    with pytest.raises(UserError, match=r"holds no run \(.hydra/overrides.yaml is missing\)"):
+        run_folder.resume_arguments(str(tmp_path), [])
+
+
+def test_a_folder_with_a_trained_run_is_not_claimed_unasked(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(UserError) as error:
+        run_folder.claim(tmp_path, resuming=False)
+    assert str(error.value) == (
+        f"{tmp_path}: already holds a run; go on with it by resume={tmp_path}, or choose another hydra.run.dir"
+    )
+    run_folder.claim(tmp_path, resuming=True).release()
+
+
+def test_a_folder_with_the_users_own_files_is_not_claimed(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match=r"holds files that are no run's \(thesis.tex, ...\)"):
+        run_folder.claim(tmp_path, resuming=False)
+
+
+def test_a_run_that_failed_before_it_trained_leaves_its_folder_free(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "run.log").touch()
+    run_folder.claim(tmp_path, resuming=False).release()
+
+
+def test_two_processes_cannot_claim_one_folder(tmp_path):
+    held = run_folder.claim(tmp_path / "run", resuming=False)
+    code = (
+        "import sys; from pathlib import Path; from genlab import run_folder; from genlab.errors import UserError\n"
+        "try: run_folder.claim(Path(sys.argv[1]), resuming=True)\n"
+        "except UserError as error: print(error)"
+    )
+
+    def other() -> str:
+        command = [sys.executable, "-c", code, str(tmp_path / "run")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert "another process is training there now" in other()
+    held.release()
+    assert other() == ""
+
+
+def test_names_of_folders_hold_only_harmless_characters():
+    assert run_folder.run_name(None, "vae", "digits") == "vae_digits"
+    assert run_folder.run_name("my run/é: 1,2", "vae", "digits") == "my-run-1-2"
+    assert run_folder.run_name("///", "vae", "digits") == "run"
+
+
+def test_stamps_of_two_processes_differ_within_one_second():
+    code = "from genlab import run_folder; print(run_folder.stamp())"
+    env = {k: v for k, v in os.environ.items() if k != "GENLAB_STAMP"}
+    pair = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in "ab"]
+    stamps = [process.communicate()[0].strip() for process in pair]
+    assert stamps[0] != stamps[1]
+
+
+def test_ranks_of_one_torchrun_share_a_stamp():
+    code = "from genlab import run_folder; print(run_folder.stamp())"
+    env = {k: v for k, v in os.environ.items() if k != "GENLAB_STAMP"} | {"TORCHELASTIC_RUN_ID": "x"}
+    pair = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in "ab"]
+    stamps = {process.communicate()[0].strip() for process in pair}
+    assert len(stamps) == 1
+
+
+def test_json_is_replaced_whole(tmp_path):
+    run_folder.write_json(tmp_path / "result.json", {"a": 1})
+    run_folder.write_json(tmp_path / "result.json", {"a": 2})
+    assert run_folder.read_result(tmp_path) == {"a": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
