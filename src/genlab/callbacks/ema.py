@@ -63,8 +63,8 @@ class EMA(Callback):
         if self.half_life is not None and not isinstance(pl_module, Sampler):
             missing = " and no ".join(m for m in ("sample", "sampling_modules") if not hasattr(pl_module, m))
             raise UserError(
-                f"callbacks.ema.half_life must be null for {type(pl_module).__name__}, which has no {missing}, "
-                f"got {self.half_life}"
+                f"callbacks.ema.half_life must be null for {type(pl_module).__name__}, "
+                f"which has no {missing}, got {self.half_life}"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -99,8 +99,8 @@ def _check_model(callback: Callback, model: LightningModule, kind: type, methods
     if not isinstance(model, kind):
         missing = " and no ".join(method for method in methods if not hasattr(model, method))
         raise UserError(
-            f"{type(callback).__name__} needs a {kind.__name__}, and {type(model).__name__} has no {missing}: "
-            "set this callback to null"
+            f"{type(callback).__name__} needs a {kind.__name__}, and {type(model).__name__} "
+            f"has no {missing}: set this callback to null"
         )
 
 

@@ -33,7 +33,7 @@ def check_shape(declared: list[int] | None, source: Source) -> None:
     if declared is not None and list(declared) != found:
         raise UserError(
             f"data.image_shape says {json.dumps(list(declared))} but the images are {json.dumps(found)};"
-            f" give data.image_shape={json.dumps(found, separators=(',', ':'))}, or null to take what is found"
+            f" give data.image_shape={json.dumps(found, separators=(',', ':'))}, or null to take theirs"
         )
 
 
@@ -70,6 +70,6 @@ def _settle_num_classes(declared: int | None, names: list[str], max_label: int |
     if found > declared or (names and found != declared):
         raise UserError(
             f"data.num_classes says {declared} but the data has {found} classes; give"
-            f" data.num_classes={found}, or null to take what is found"
+            f" data.num_classes={found}, or null to take theirs"
         )
     return declared

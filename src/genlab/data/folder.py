@@ -18,8 +18,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 class Folder(Dataset):
     """The images below a folder, a fixed part of them set aside for testing.
 
-    The part is chosen by a hash of each file's path below the folder: the same on every machine, and files that
-    are added leave nearly all others where they were. Photographs are turned upright, as their EXIF data says.
+    The part is chosen by a hash of each file's path below the folder: the same on every machine, and new
+    files leave nearly all old ones where they were. Photographs are turned upright, as their EXIF data says.
 
     Attributes:
         files: the images of this split, mixed by that same hash.

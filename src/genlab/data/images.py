@@ -24,9 +24,9 @@ from genlab.errors import UserError
 class ImageData(pl.LightningDataModule):
     """Images of one dataset: training, validation and test batches.
 
-    Validation images are split from the training images; only `setup("test")` reads the test images. What fits
-    the memory budget is held as uint8 and delivered a batch at a time, the rest is streamed through workers in
-    the same order; `on_after_batch_transfer` makes it float in [-1, 1] on the device.
+    Validation images are split from the training images; only `setup("test")` reads the test images. What
+    fits the memory budget is held as uint8 and delivered a batch at a time, the rest is streamed through
+    workers in the same order; `on_after_batch_transfer` makes it float in [-1, 1] on the device.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class ImageData(pl.LightningDataModule):
             )
         if image_size is not None and image_size < 1:
             raise UserError(f"data.image_size must be at least 1 or null (as they are), got {image_size}")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers must be 0 or more, got {num_workers}")
         self.factories = {"train": train, "test": test}
         self.folder = root if path is None else path
         self.download, self.channels, self.image_size = download, channels, image_size
@@ -150,8 +152,8 @@ class ImageData(pl.LightningDataModule):
         num_val = max(1, round(self.val_size * total)) if part else int(self.val_size)
         if (part and not 0 < self.val_size < 1) or not 1 <= num_val < total:
             raise UserError(
-                f"data.val_size must be a part between 0 and 1 or a number from 1 to {total - 1} of the {total}"
-                f" training images, got {self.val_size}"
+                f"data.val_size must be a part between 0 and 1 or a number from 1 to {total - 1} of the"
+                f" {total} training images, got {self.val_size}"
             )
         order = np.random.RandomState(self.split_seed).permutation(total).astype(np.int64)
         return order[num_val:], order[:num_val]
@@ -166,6 +168,17 @@ class ImageData(pl.LightningDataModule):
         """Number of training images, those for validation left out; known after `setup("fit")`."""
         self._need_fit()
         return len(self._train_rows)
+
+    @property
+    def num_val(self) -> int:
+        """Number of validation images; known after `setup("fit")`."""
+        self._need_fit()
+        return len(self._val_rows)
+
+    @property
+    def num_test(self) -> int:
+        """Number of test images; known after `setup("test")`."""
+        return len(self._need_test())
 
     def mean_image(self) -> Tensor:
         """The mean `[C, H, W]` of the training images in [-1, 1]; of a sample where they are streamed."""
@@ -194,9 +207,8 @@ class ImageData(pl.LightningDataModule):
 
     def test_dataloader(self) -> Loader:
         """The test images, always in the same order."""
-        if self._test is None:
-            raise UserError('no test images are read yet; call setup("test") first')
-        return self._test.loader(self._order(np.arange(len(self._test), dtype=np.int64)))
+        source = self._need_test()
+        return source.loader(self._order(np.arange(len(source), dtype=np.int64)))
 
     def _order(self, rows: Rows, *, seed: int | None = None, drop_last: bool = False) -> BatchOrder:
         rank, world_size = self._world()
@@ -213,6 +225,16 @@ class ImageData(pl.LightningDataModule):
             raise UserError('no training images are read yet; call prepare_data() and setup("fit") first')
         return self._fit
 
+    def _need_test(self) -> Source:
+        if self._test is None:
+            raise UserError('no test images are read yet; call setup("test") first')
+        return self._test
+
+    def _need_test(self) -> Source:
+        if self._test is None:
+            raise UserError('the test images are not read yet; call setup("test") first')
+        return self._test
+
     def on_after_batch_transfer(self, batch: ImageBatch, dataloader_idx: int = 0) -> ImageBatch:
         """Makes uint8 images float in [-1, 1] on the device they are on; in training, augments them."""
         image = to_signed(batch.image)
@@ -221,16 +243,3 @@ class ImageData(pl.LightningDataModule):
                 image = self.augment(image)
             image = self.trainer.precision_plugin.convert_input(image)
         return ImageBatch(image, batch.label)
-
-
-def _check_numbers(
-    *, batch_size: int, channels: int | None, image_size: int | None, num_workers: int
-) -> None:
-    if batch_size < 1:
-        raise UserError(f"data.batch_size must be at least 1, got {batch_size}")
-    if channels not in (None, 1, 3):
-        raise UserError(f"data.channels must be 1 (gray), 3 (colour) or null (as they are), got {channels}")
-    if image_size is not None and image_size < 1:
-        raise UserError(f"data.image_size must be at least 1 pixel or null (as they are), got {image_size}")
-    if num_workers < 0:
-        raise UserError(f"data.num_workers must be 0 or more, got {num_workers}")

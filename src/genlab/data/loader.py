@@ -27,7 +27,7 @@ class Loader(Protocol):
 
 
 class BatchReader(Protocol):
-    """A dataset that reads a whole batch; it returns the user's mistakes, since raised ones lose their form."""
+    """A dataset that reads whole batches; a user's mistake is returned, as workers mangle what is raised."""
 
     def __len__(self) -> int: ...
     def __getitems__(self, rows: Rows) -> ImageBatch | UserError: ...
