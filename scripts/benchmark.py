@@ -172,7 +172,9 @@ def compare(ours: Callable[[], Seconds], other: Callable[[], Seconds], repeats: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="few repeats: about a minute")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--only", help="comparisons whose name contains this")
@@ -195,10 +197,18 @@ def main() -> None:
             results[name] = compare(ours, other, repeats) | {"reach": reach}
     rows = [[name, r["ours_ms"], r["other_ms"], r["ratio"], r["reach"]] for name, r in results.items()]
     print(table(rows, ["", "ours ms/step", "other ms/step", "speed ratio", "to reach"]))
-    machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "platform": platform.platform()}
-    print(f"batch {BATCH}, medians of {repeats} alternated repeats, {machine['threads']} threads, torch {machine['torch']}")
+    machine = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+    }
+    print(
+        f"batch {BATCH}, medians of {repeats} alternated repeats, {machine['threads']} threads, torch {machine['torch']}"
+    )
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "repeats": repeats, "results": results}, indent=2))
+        options.json.write_text(
+            json.dumps({"machine": machine, "repeats": repeats, "results": results}, indent=2)
+        )
 
 
 if __name__ == "__main__":

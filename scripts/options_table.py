@@ -1,7 +1,7 @@
 """The README's table of options, made from conf/.
 
-    python scripts/options_table.py           # prints the table
-    python scripts/options_table.py --write   # puts it into README.md
+python scripts/options_table.py           # prints the table
+python scripts/options_table.py --write   # puts it into README.md
 """
 
 import sys

@@ -8,7 +8,23 @@ from genlab.run_folder import quoted
 
 @pytest.mark.parametrize(
     "text",
-    ["plain", "a,b", "it's", "a=b", "(late)=1", "中文 字", "two\nlines", "${seed}", "end\\", "x\\'y", "[1,2]", "{a: b}", "\\${x}", '"', " a "],
+    [
+        "plain",
+        "a,b",
+        "it's",
+        "a=b",
+        "(late)=1",
+        "中文 字",
+        "two\nlines",
+        "${seed}",
+        "end\\",
+        "x\\'y",
+        "[1,2]",
+        "{a: b}",
+        "\\${x}",
+        '"',
+        " a ",
+    ],
 )
 def test_a_quoted_value_arrives_in_the_config_as_it_was_typed(text):
     from omegaconf import OmegaConf
@@ -28,5 +44,7 @@ def test_resume_null_is_no_resume():
 
 
 def test_a_sweep_cannot_be_resumed_as_a_run():
-    with pytest.raises(UserError, match="resume= goes on with one run; to go on with a sweep repeat its command"):
+    with pytest.raises(
+        UserError, match="resume= goes on with one run; to go on with a sweep repeat its command"
+    ):
         commandline.prepare(["-m", "resume=logs/x"])

@@ -33,7 +33,9 @@ def test_a_second_resume_remembers_what_the_first_one_changed(tmp_path):
     assert got[:3] == ["model=vae", "trainer.max_epochs=9", "logger=none"]
 
 
-@pytest.mark.parametrize("override", ["model.latent_dim=3", "seed=1", "data=mnist", "+x=1", "hydra.run.dir=elsewhere"])
+@pytest.mark.parametrize(
+    "override", ["model.latent_dim=3", "seed=1", "data=mnist", "+x=1", "hydra.run.dir=elsewhere"]
+)
 def test_resume_refuses_by_name_what_would_change_the_run(tmp_path, override):
     run = make_run(tmp_path / "run", [])
     with pytest.raises(UserError) as error:
@@ -44,7 +46,9 @@ def test_resume_refuses_by_name_what_would_change_the_run(tmp_path, override):
     )
 
 
-@pytest.mark.parametrize("override", ["trainer=cpu", "trainer.precision=bf16-mixed", "logger=csv", "callbacks.ema.half_life=9"])
+@pytest.mark.parametrize(
+    "override", ["trainer=cpu", "trainer.precision=bf16-mixed", "logger=csv", "callbacks.ema.half_life=9"]
+)
 def test_resume_lets_hardware_length_and_watching_change(tmp_path, override):
     run = make_run(tmp_path / "run", [])
     assert override in run_folder.resume_arguments(str(run), [override])
@@ -106,7 +110,10 @@ def test_names_of_folders_hold_only_harmless_characters():
 def test_stamps_of_two_processes_differ_within_one_second():
     code = "from genlab import run_folder; print(run_folder.stamp())"
     env = {k: v for k, v in os.environ.items() if k != "GENLAB_STAMP"}
-    pair = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in "ab"]
+    pair = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+        for _ in "ab"
+    ]
     stamps = [process.communicate()[0].strip() for process in pair]
     assert stamps[0] != stamps[1]
 
@@ -114,7 +121,10 @@ def test_stamps_of_two_processes_differ_within_one_second():
 def test_ranks_of_one_torchrun_share_a_stamp():
     code = "from genlab import run_folder; print(run_folder.stamp())"
     env = {k: v for k, v in os.environ.items() if k != "GENLAB_STAMP"} | {"TORCHELASTIC_RUN_ID": "x"}
-    pair = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in "ab"]
+    pair = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+        for _ in "ab"
+    ]
     stamps = {process.communicate()[0].strip() for process in pair}
     assert len(stamps) == 1
 

@@ -27,6 +27,7 @@ def test_a_seed_is_the_one_of_manual_seed():
 
 
 def test_the_global_state_is_as_it_was_after_a_seeded_block():
+    torch.manual_seed(1)
     before = torch.get_rng_state()
     with seeded(7, torch.device("cpu")):
         torch.randn(4)
@@ -34,6 +35,7 @@ def test_the_global_state_is_as_it_was_after_a_seeded_block():
 
 
 def test_the_global_state_is_as_it_was_after_an_error_in_the_block():
+    torch.manual_seed(1)
     before = torch.get_rng_state()
     with pytest.raises(KeyError), seeded(7):
         torch.randn(4)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
 from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
 from genlab.config import build, plain
+from genlab.contracts import Data
 from genlab.errors import UserError
 from genlab.validation import validate
 
@@ -25,7 +26,7 @@ class Parts:
     """The objects of a run, and the plain config that they were built from."""
 
     config: dict[str, Any]
-    datamodule: LightningDataModule
+    datamodule: Data
     model: LightningModule
     trainer: Trainer
     unmatched: list[str]
@@ -57,18 +58,20 @@ def _switch_fused_off(node: Any, path: str) -> list[str]:
     here = [path] if node.get("fused") is True else []
     if here:
         node.fused = False
-    return here + [p for key in node for p in _switch_fused_off(node._get_node(key), f"{path}.{key}")]
+    return here + [p for key in node for p in _switch_fused_off(node._get_node(key), f"{path}.{key!s}")]
 
 
 def hush() -> None:
     """Silences exactly what the user can do nothing about."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
+    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*")
-    warnings.filterwarnings("ignore", message=".*The number of training batches .* is smaller than the logging.*")
+    warnings.filterwarnings(
+        "ignore", message=".*The number of training batches .* is smaller than the logging.*"
+    )
 
 
 def assemble(cfg: DictConfig, folder: Path, *, resuming: bool = False, trained: bool = False) -> Parts:
@@ -100,9 +103,9 @@ def assemble(cfg: DictConfig, folder: Path, *, resuming: bool = False, trained: 
     return Parts(config, datamodule, model, build_trainer(config, folder), unmatched)
 
 
-def read_data(cfg: DictConfig, folder: Path) -> LightningDataModule:
+def read_data(cfg: DictConfig, folder: Path) -> Data:
     """Builds the datamodule, lets it read, and writes its facts into the config where they are null."""
-    datamodule: LightningDataModule = build(cfg.data, path="data")
+    datamodule: Data = build(cfg.data, path="data")
     ready = folder / ".data_ready"
     if run_folder.rank() == 0 or run_folder.is_child():
         datamodule.prepare_data()
@@ -134,7 +137,9 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
         UserError: Lightning refuses the hardware or a combination of settings.
     """
     callbacks: list[Callback] = [StoreConfig(config)]
-    callbacks += [build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node]
+    callbacks += [
+        build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node
+    ]
     loggers = [build(node, path=f"logger.{name}") for name, node in (config["logger"] or {}).items() if node]
     make = build({**config["trainer"], "_partial_": True}, path="trainer")
     try:
@@ -156,7 +161,10 @@ def fit(parts: Parts, checkpoint: Path | None) -> None:
         read(checkpoint)
     try:
         parts.trainer.fit(
-            parts.model, datamodule=parts.datamodule, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True
+            parts.model,
+            datamodule=parts.datamodule,  # type: ignore[arg-type]
+            ckpt_path=str(checkpoint) if checkpoint else None,
+            weights_only=True,
         )
     except MisconfigurationException as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error

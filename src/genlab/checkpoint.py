@@ -35,7 +35,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning writes to TMPDIR and moves; where that is another filesystem a kill leaves half a file.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         """Saves to `path`, an ordinary file system's."""
         write_whole(path, lambda file: torch.save(checkpoint, file))
 
@@ -46,7 +48,9 @@ class StoreConfig(Callback):
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         checkpoint["genlab"] = {"format": FORMAT, "version": genlab.__version__, "config": self.config}
 
 
@@ -61,14 +65,18 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch.load has no exception of its own: zip, pickle, EOF, runtime errors
-        kind = "holds more than tensors and plain data" if "weights_only" in str(error).lower() else "is damaged"
+        kind = (
+            "holds more than tensors and plain data" if "weights_only" in str(error).lower() else "is damaged"
+        )
         raise UserError(f"{path}: {kind}, or no checkpoint at all; it was not loaded") from error
     if not isinstance(content, dict) or "genlab" not in content or "state_dict" not in content:
         raise UserError(f"{path}: is not a checkpoint of genlab (it has no genlab section)")
     made = content["genlab"]
     if not isinstance(made, dict) or made.get("format", 0) > FORMAT:
         version = made.get("version", "?") if isinstance(made, dict) else "?"
-        raise UserError(f"{path}: was written by a newer genlab ({version}), this is {genlab.__version__}; update genlab")
+        raise UserError(
+            f"{path}: was written by a newer genlab ({version}), this is {genlab.__version__}; update genlab"
+        )
     return content
 
 
@@ -127,7 +135,9 @@ def load_model(
             for name, module in model.sampling_modules().items():
                 module.load_state_dict(shadow[name])
     except (RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: its weights do not fit the model it describes: {_first_line(error)}") from error
+        raise UserError(
+            f"{path}: its weights do not fit the model it describes: {_first_line(error)}"
+        ) from error
     model.run_config = config
     model.weights = "ema" if shadow and weights != "live" else "live"
     model.checkpoint_path, model.checkpoint_step = str(path), content.get("global_step")
@@ -140,7 +150,9 @@ def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
     Raises:
         UserError: a `_target_` lies outside the trusted packages.
     """
-    plugins = {point.value.partition(":")[0].partition(".")[0] for point in entry_points(group="genlab.plugins")}
+    plugins = {
+        point.value.partition(":")[0].partition(".")[0] for point in entry_points(group="genlab.plugins")
+    }
     allowed = {*TRUSTED, *plugins, *trust}
     for target in _targets(node):
         package = target.partition(".")[0]
@@ -155,7 +167,9 @@ def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
         blocks = (nn.Module, Optimizer, Dataset) if home in ("torch", "torchvision") else (object,)
         harmless = inspect.isclass(found) and issubclass(found, blocks)
         if home not in allowed or not harmless:
-            raise UserError(f"{path}: wants to call {target}, which builds no part of a model; it was not loaded")
+            raise UserError(
+                f"{path}: wants to call {target}, which builds no part of a model; it was not loaded"
+            )
 
 
 def _targets(node: Any) -> list[str]:
@@ -200,7 +214,9 @@ def pick_device(name: str) -> torch.device:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
             raise UserError(f"device={name}: not available here; use device=auto or device=cpu") from error
-    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.device(
+        "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    )
 
 
 def init_weights(model: LightningModule, run: str | Path) -> list[str]:
@@ -219,8 +235,16 @@ def init_weights(model: LightningModule, run: str | Path) -> list[str]:
     if not fits:
         raise UserError(f"init_from={run}: none of its {len(other)} tensors fits this model")
     model.load_state_dict(fits, strict=False)
-    shapes = [f"{k}: {list(other[k].shape)} there, {list(own[k].shape)} here" for k in own if k in other and k not in fits]
-    return shapes + [f"{k}: only here" for k in own if k not in other] + [f"{k}: only there" for k in other if k not in own]
+    shapes = [
+        f"{k}: {list(other[k].shape)} there, {list(own[k].shape)} here"
+        for k in own
+        if k in other and k not in fits
+    ]
+    return (
+        shapes
+        + [f"{k}: only here" for k in own if k not in other]
+        + [f"{k}: only there" for k in other if k not in own]
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,15 +1,18 @@
 """Between the shell and Hydra: values taken verbatim, and every error told in one sentence."""
 
+import logging
 import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -34,22 +37,57 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     """
     register_schemas()
     register_resolvers()
-    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
-    os.environ.update(HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1")  # Hydra hands its errors on instead of printing
+    if not _wants_trace():
+        os.environ.update(
+            HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1"
+        )  # Hydra hands its errors on instead of printing
     try:
         if not is_child():
             sys.argv[1:] = prepare(sys.argv[1:])
-        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(task)()
+        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if wants_trace:
+        if _wants_trace():
             raise
-        if isinstance(error, UserError):
-            _exit(str(error), 2)
-        if isinstance(error, OmegaConfBaseException) and _inside_task(error):
-            raise
-        _exit(explain(error, config), 1)
+        _exit(str(error), 2) if isinstance(error, UserError) else _exit(explain(error, config), 1)
+
+
+def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """The task with its errors told, on the terminal and in the run's log, before Hydra tells them its way.
+
+    In a sweep Hydra has to see them, so as to mark the job as failed and go on.
+    """
+
+    def told(cfg: DictConfig) -> Any:
+        try:
+            return task(cfg)
+        except Exception as error:
+            sentence = str(error) if isinstance(error, UserError) else None
+            _write_to_log(sentence or traceback.format_exc())
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            if sentence is None or _wants_trace():
+                traceback.print_exc()
+            _exit(
+                sentence or f"{type(error).__name__}: a fault of genlab's or of a library; see above",
+                2 if sentence else 1,
+            )
+
+    return told
+
+
+def _write_to_log(text: str) -> None:
+    """Adds to the run's log file alone."""
+    record = logging.LogRecord("genlab", logging.ERROR, __file__, 0, text, None, None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
+
+
+def _wants_trace() -> bool:
+    """Whether the user, not we, asked Hydra for whole traces."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
 
 
 def prepare(arguments: list[str]) -> list[str]:
@@ -76,12 +114,7 @@ def _quote_verbatim(argument: str) -> str:
     return f"{key}={quoted(value)}"
 
 
-def _inside_task(error: BaseException) -> bool:
-    """Whether our own code was running, so that the error is a bug that keeps its trace."""
-    return any(frame.f_code.co_name == "run_job" for frame, _ in traceback.walk_tb(error.__traceback__))
-
-
-def _exit(message: str, code: int) -> None:
+def _exit(message: str, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(code)
 
@@ -119,7 +152,9 @@ def _no_option(group: str, option: str, options: list[str]) -> str:
 def _no_setting(key: str, config: str) -> str:
     """Looks the wrong key's neighbours up in the config without the user's settings."""
     overrides = [a for a in sys.argv[1:] if not a.startswith("-") and "/" in a.partition("=")[0]]
-    groups = [a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)]
+    groups = [
+        a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)
+    ]
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(config, overrides=[*groups, *overrides])

@@ -102,9 +102,14 @@ def compose(overrides: Sequence[str] = (), *, config_dir: Path | str | None = No
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = hydra_compose("train", overrides=[*more, *overrides], return_hydra_config=True)
     choices = cfg.hydra.runtime.choices
-    sections = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    sections = without_hydra(cfg)
     fill_name(sections, model=choices["model"], data=choices["data"])
     return sections
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """The sections of a run, without Hydra's own."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
 def fill_name(cfg: DictConfig, *, model: str, data: str) -> None:

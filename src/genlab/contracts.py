@@ -4,7 +4,7 @@ Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, 
 Pixels lie in [-1, 1] wherever an image passes from one room to another.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -38,6 +38,22 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Maps `[B, L]` to unbounded parameters `[B, P, C, H, W]`, P for each value of the image."""
         raise NotImplementedError
+
+
+class Data(Protocol):
+    """What a LightningDataModule of genlab tells about its data, beside Lightning's own hooks."""
+
+    num_train: int
+    num_val: int
+    num_test: int
+
+    def prepare_data(self) -> None: ...
+
+    def setup(self, stage: str | None = None) -> None: ...
+
+    def facts(self) -> dict[str, Any]:
+        """What only the data can tell, plain lists, numbers and texts; written into the config where null."""
+        ...
 
 
 @runtime_checkable
@@ -78,7 +94,7 @@ class Density(Protocol):
     """A model that can say how likely an image is."""
 
     def log_prob(self, image: Tensor, *, samples: int = 100) -> Tensor:
-        """log p(x) or a lower bound of it, `[B]` nats per image, for `[B, C, H, W]` in [-1, 1]."""
+        """Log p(x) or a lower bound of it, `[B]` nats per image, for `[B, C, H, W]` in [-1, 1]."""
         ...
 
 

@@ -62,7 +62,10 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "images": datamodule.num_test,
         "unit": getattr(getattr(model, "likelihood", None), "unit", None),
         "seed": cfg.seed,
-        "nll": {"samples": cfg.nll_samples, "images": min(cfg.nll_images or datamodule.num_test, datamodule.num_test)},
+        "nll": {
+            "samples": cfg.nll_samples,
+            "images": min(cfg.nll_images or datamodule.num_test, datamodule.num_test),
+        },
         "metrics": {name: value for name, value, _ in numbers},
         "standard_error": {name: error for name, _, error in numbers if error is not None},
         "seconds": round(time.perf_counter() - began, 2),

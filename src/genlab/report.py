@@ -25,7 +25,8 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     config, data, model = parts.config, parts.datamodule, parts.model
     shape = "x".join(map(str, config["data"].get("image_shape") or []))
     networks = [
-        f"{name} {type(module).__name__} ({_count(parameters(module))})" for name, module in model.named_children()
+        f"{name} {type(module).__name__} ({_count(parameters(module))})"
+        for name, module in model.named_children()
         if parameters(module)
     ]
     judged = [getattr(module, "unit", "") for module in model.children()]
@@ -53,7 +54,11 @@ def describe_device(trainer: Trainer) -> str:
     """The hardware in words, with the number of processes where there are several."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return name if trainer.world_size == 1 else f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__})"
+    return (
+        name
+        if trainer.world_size == 1
+        else f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__})"
+    )
 
 
 def how_it_ended(trainer: Trainer) -> str:

@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from genlab.atomic import write_whole
 from genlab.errors import UserError
@@ -96,7 +95,16 @@ def last_checkpoint(folder: Path) -> Path | None:
 def git_commit(folder: Path) -> str | None:
     """The commit of the checkout that a folder lies in, `+changes` where it is not clean."""
     try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"]
+        command = [
+            "git",
+            "-C",
+            str(folder),
+            "describe",
+            "--always",
+            "--abbrev=40",
+            "--dirty=+changes",
+            "--exclude=*",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
         return done.stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
@@ -119,12 +127,16 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = open(folder / ".lock", "a+")  # noqa: SIM115 - held until the process ends
         except OSError as error:
-            raise UserError(f"{folder}: cannot be written to ({error.strerror}); choose another hydra.run.dir") from error
+            raise UserError(
+                f"{folder}: cannot be written to ({error.strerror}); choose another hydra.run.dir"
+            ) from error
         try:
             _lock(self._file)
         except OSError as error:
             self._file.close()
-            raise UserError(f"{folder}: another process is training there now; wait for it, or choose another folder") from error
+            raise UserError(
+                f"{folder}: another process is training there now; wait for it, or choose another folder"
+            ) from error
 
     def release(self) -> None:
         """Gives the folder back; a process that ends does so by itself."""
@@ -153,30 +165,16 @@ def claim(folder: Path, *, resuming: bool) -> FolderLock:
         raise UserError(f"{folder}: is a file; choose another hydra.run.dir")
     if not resuming and folder.is_dir():
         if holds_training(folder):
-            raise UserError(f"{folder}: already holds a run; go on with it by resume={folder}, or choose another hydra.run.dir")
+            raise UserError(
+                f"{folder}: already holds a run; go on with it by resume={folder}, or choose another hydra.run.dir"
+            )
         known = {".hydra", ".lock", "run.log", "config.yaml", "result.json", "checkpoints", "samples"}
         foreign = [p.name for p in folder.iterdir() if p.name not in known and not p.name.startswith("rank")]
         if foreign:
-            raise UserError(f"{folder}: holds files that are no run's ({sorted(foreign)[0]}, ...); choose another hydra.run.dir")
+            raise UserError(
+                f"{folder}: holds files that are no run's ({sorted(foreign)[0]}, ...); choose another hydra.run.dir"
+            )
     return FolderLock(folder)
-
-
-class ClaimRunFolder(Callback):
-    """Hydra's callback that claims the folder before Hydra writes its own files into it."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if is_child() or rank() != 0:
-            return
-        folder = Path(config.hydra.run.dir)
-        try:
-            # kept on the class: the claim lasts as long as the process
-            ClaimRunFolder.lock = claim(folder, resuming=config.get("resume") is not None)
-        except UserError as error:
-            # Hydra turns exceptions of callbacks into warnings; only an exit gets through
-            print(error, file=sys.stderr)
-            raise SystemExit(2) from None
-
-    lock: FolderLock | None = None
 
 
 # -- going on -----------------------------------------------------------------------------------------
@@ -212,7 +210,13 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
     added = [o for o in others if not o.startswith("hydra.")]
     if added:
         memory.write_text(json.dumps([*_read_list(memory), *added]))  # JSON is YAML
-    return [*earlier, *others, f"resume={quoted(run)}", f"hydra.run.dir={quoted(run)}", "hydra.output_subdir=null"]
+    return [
+        *earlier,
+        *others,
+        f"resume={quoted(run)}",
+        f"hydra.run.dir={quoted(run)}",
+        "hydra.output_subdir=null",
+    ]
 
 
 def _read_list(path: Path) -> list[str]:

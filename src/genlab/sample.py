@@ -32,7 +32,12 @@ def sample(cfg: DictConfig) -> Path:
     Raises:
         UserError: no such run, a wrong setting, or a file in the way.
     """
-    shows = {"samples": _samples, "reconstruct": _reconstruct, "interpolate": _interpolate, "traverse": _traverse}
+    shows = {
+        "samples": _samples,
+        "reconstruct": _reconstruct,
+        "interpolate": _interpolate,
+        "traverse": _traverse,
+    }
     _check(cfg, list(shows))
     from genlab.checkpoint import find, load_model, pick_device
 
@@ -43,7 +48,11 @@ def sample(cfg: DictConfig) -> Path:
     images, columns = shows[cfg.show](model, cfg)
     if out is None:
         checkpoint = find(cfg.run)
-        folder = checkpoint.parent.parent / "sampled" if checkpoint.parent.name == "checkpoints" else Path("sampled")
+        folder = (
+            checkpoint.parent.parent / "sampled"
+            if checkpoint.parent.name == "checkpoints"
+            else Path("sampled")
+        )
         name = f"{cfg.show}_{checkpoint.stem}_step{model.checkpoint_step}_{model.weights}_n{cfg.n}_seed{cfg.seed}"
         out = folder / (name if cfg.single else f"{name}.{cfg.format}")
     try:
@@ -121,6 +130,7 @@ def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
     from genlab.checkpoint import load_data
     from genlab.contracts import Reconstructor
 
+    device = model.device
     if not isinstance(model, Reconstructor):
         raise UserError(f"show={cfg.show} needs a model with an encoder; {type(model).__name__} has none")
     datamodule = load_data(model, trust=list(cfg.trust))
@@ -128,8 +138,10 @@ def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
     for batch in datamodule.val_dataloader():
         found.append(datamodule.on_after_batch_transfer(batch, 0).image)
         if sum(map(len, found)) >= n:
-            return torch.cat(found)[:n].to(model.device)
-    raise UserError(f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {sum(map(len, found))}")
+            return torch.cat(found)[:n].to(device)
+    raise UserError(
+        f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {sum(map(len, found))}"
+    )
 
 
 def _write(images: "Tensor", out: Path, cfg: DictConfig, columns: int | None) -> None:

@@ -12,11 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import run_folder
 from genlab.commandline import run_verb
-from genlab.config import build, fill_name, plain
-from genlab.errors import UserError
+from genlab.config import fill_name
 
 if TYPE_CHECKING:
-    from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+    pass
 
 log = logging.getLogger("genlab")
 
@@ -63,7 +62,9 @@ def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
     checkpoint = run_folder.last_checkpoint(folder) if resuming else None
     parts = assembly.assemble(cfg, folder, resuming=resuming, trained=checkpoint is not None)
     if resuming:
-        notes.append(f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning")
+        notes.append(
+            f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"
+        )
     first = parts.trainer.is_global_zero
     if first:
         OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")

@@ -36,7 +36,9 @@ def validate(cfg: DictConfig, *, facts_known: bool = True) -> None:
     raw = OmegaConf.to_container(cfg, resolve=False)
     values = plain(cfg)
     known = list(TrainConfig.__dataclass_fields__)
-    problems = [f"{key}: no section of a run{did_you_mean(str(key), known)}" for key in values if key not in known]
+    problems = [
+        f"{key}: no section of a run{did_you_mean(str(key), known)}" for key in values if key not in known
+    ]
     for section in ("data", "model", "trainer"):
         node = values.get(section)
         if not (isinstance(node, dict) and "_target_" in node):
@@ -224,16 +226,39 @@ def _name(thing: Any) -> str:
 
 
 def _describe(hint: Any) -> str:
+    """An annotation in words: `a number or null`, `one of sum, mean`."""
+    options = _flat(hint)
+    words = [
+        str(word)
+        for option in options
+        if typing.get_origin(option) is typing.Literal
+        for word in typing.get_args(option)
+    ]
+    kinds = [_kind(option) for option in options if typing.get_origin(option) is not typing.Literal]
+    listed = [f"one of {', '.join(dict.fromkeys(words))}"] if words else []
+    return " or ".join(dict.fromkeys([*listed, *kinds]))
+
+
+def _flat(hint: Any) -> list[Any]:
+    """The options of a union, of unions within it too."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [option for arg in typing.get_args(hint) for option in _flat(arg)]
+    return [hint]
+
+
+def _kind(hint: Any) -> str:
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "true or false",
+        type(None): "null",
+    }
+    if hint in names:
+        return names[hint]
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(arg) for arg in args)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, args))
-    if hint in (None, type(None)):
-        return "null"
-    plain_names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    if hint in plain_names:
-        return plain_names[hint]
+    if inspect.isclass(origin) and issubclass(origin, tuple) and args:
+        return f"a list of {len(args)}, each {_describe(args[0])} (write 0.0, not 0)"
     if args and inspect.isclass(origin) and issubclass(origin, Iterable):
-        return f"a list of {_describe(args[0])}"
+        return f"a list, each {_describe(args[0])}"
     return _name(hint)

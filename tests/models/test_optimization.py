@@ -222,9 +222,10 @@ def test_plateau_takes_a_slightly_worse_negative_loss_for_worse():
 
 
 def test_plateau_wants_more_than_min_delta():
-    losses = [3.0, 2.6, 2.2]
+    # -101 is better than -100 by more than 0.5, -101.2 is not better than -101 by as much
+    losses = [-100.0, -101.0, -101.2, 0.0]
     schedule = Plateau(patience=0, min_delta=0.5)
-    assert _fit(Family(schedule, losses), _trainer(3)).rates[::5] == [1.0, 1.0, 0.5]
+    assert _fit(Family(schedule, losses), _trainer(4)).rates[::5] == [1.0, 1.0, 1.0, 0.5]
 
 
 def test_plateau_stops_at_its_smallest_fraction():

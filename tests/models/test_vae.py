@@ -55,7 +55,9 @@ def linear_gaussian(error: float = 0.0) -> VAE:
 def exact_log_prob(image: Tensor) -> Tensor:
     """log N(x; 0, W W' + sigma^2 I), the density that the linear-Gaussian model has."""
     covariance = W @ W.T + SIGMA**2 * torch.eye(4, dtype=torch.float64)
-    return torch.distributions.MultivariateNormal(torch.zeros(4).double(), covariance).log_prob(image.flatten(1))
+    return torch.distributions.MultivariateNormal(torch.zeros(4).double(), covariance).log_prob(
+        image.flatten(1)
+    )
 
 
 @pytest.fixture
@@ -105,7 +107,9 @@ def test_the_chunk_of_importance_sampling_changes_nothing_but_memory(image):
     estimates = []
     for chunk in (1, 10_000):
         torch.manual_seed(0)
-        estimates.append(torch.stack([model.log_prob(image, samples=7, chunk=chunk) for _ in range(400)]).mean(0))
+        estimates.append(
+            torch.stack([model.log_prob(image, samples=7, chunk=chunk) for _ in range(400)]).mean(0)
+        )
     torch.testing.assert_close(*estimates, rtol=0, atol=0.03)
 
 
@@ -161,7 +165,9 @@ def test_what_is_trained_and_what_is_judged_are_two_numbers():
     torch.manual_seed(1)
     model.validation_step(Batch(), 0)
     torch.testing.assert_close(trained["objective"], trained["reconstruction"] + 7 * trained["kl"])
-    torch.testing.assert_close(logged["val/loss"], trained["reconstruction"] + trained["kl"], check_dtype=False)
+    torch.testing.assert_close(
+        logged["val/loss"], trained["reconstruction"] + trained["kl"], check_dtype=False
+    )
     assert "val/bits_per_dim" not in logged  # binarized pixels have no bits per 8-bit value
 
 

@@ -24,16 +24,21 @@ _LOOK_EVERY = 16
 """Steps between two looks at the clock where ranks have to agree on the time."""
 
 
-def at_save_point(trainer: Trainer) -> bool:
-    """Whether a checkpoint written in `on_train_batch_end` of this batch is resumed from exactly.
+def at_save_point(trainer: Trainer, *, validated: bool = False) -> bool:
+    """Whether a checkpoint written now, inside an epoch, is resumed from exactly.
 
     It is not where gradients are half accumulated (they are not saved), where a validation follows (it
     would be skipped) or the epoch ends (`on_train_epoch_end` is the point to save at).
+
+    Args:
+        trainer: In `on_train_batch_end` or `on_validation_end`.
+        validated: Whether it is the latter.
     """
     loop = trainer.fit_loop
+    if trainer.is_last_batch or loop._should_accumulate():
+        return False
     assert loop._data_fetcher is not None
-    validates = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-    return not (trainer.is_last_batch or loop._should_accumulate() or validates)
+    return validated or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 class Checkpoints(Checkpoint):
@@ -126,15 +131,15 @@ class Checkpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or self.monitor is None:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
-        if self._is_better(trainer):
+        if self.monitor is not None and self._is_better(trainer):
             self._better = self._describe(trainer)
         if trainer.is_last_batch:  # on_train_epoch_end saves, before the weights change
             return
         if self._better:
             self._keep_best(trainer, lambda: _save(trainer, "best.ckpt"))
-        if _stops_inside_epoch(trainer):
+        if _stops_inside_epoch(trainer) or (self._waiting and at_save_point(trainer, validated=True)):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

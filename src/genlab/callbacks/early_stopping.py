@@ -24,7 +24,7 @@ class EarlyStopping(LightningEarlyStopping):
 
         Args:
             patience: Validations without improvement after which training ends; None for never.
-            monitor: Name of the watched number.
+            monitor: Name of the watched number, one that validation logs.
             mode: Whether a smaller (`"min"`) or larger (`"max"`) number is better.
             min_delta: What counts as an improvement has to be larger than this, in units of the number.
 
@@ -37,7 +37,13 @@ class EarlyStopping(LightningEarlyStopping):
             raise UserError(
                 f"callbacks.early_stopping.patience must be at least 1, or null for never, got {patience}"
             )
-        super().__init__(monitor=monitor, mode=mode, min_delta=min_delta, patience=patience or 1)
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            min_delta=min_delta,
+            patience=patience or 1,
+            check_on_train_epoch_end=False,  # an epoch cut short has no validation of its own
+        )
         self._on = patience is not None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.trainer.states import TrainerFn
 
 from genlab.callbacks.checkpoints import Checkpoints, at_save_point
 
@@ -57,17 +58,24 @@ class GracefulStop(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        signum = self._agreed(trainer)
-        if signum and at_save_point(trainer):
-            for callback in trainer.checkpoint_callbacks:
-                if isinstance(callback, Checkpoints):
-                    callback.save_last(trainer)
-            raise Interrupted(signum, rank=trainer.global_rank)
+        self._stop(trainer, at_save_point(trainer))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._stop(trainer, at_save_point(trainer, validated=True))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # the former epoch's end has saved
         signum = self._agreed(trainer)
         if signum:
+            raise Interrupted(signum, rank=trainer.global_rank)
+
+    def _stop(self, trainer: Trainer, saves: bool) -> None:
+        signum = self._agreed(trainer)
+        if signum and saves:
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, Checkpoints):
+                    callback.save_last(trainer)
             raise Interrupted(signum, rank=trainer.global_rank)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

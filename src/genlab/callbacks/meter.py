@@ -49,6 +49,8 @@ class Meter(Callback):
     - At the end of an epoch its means, over all ranks, go to `trainer.callback_metrics` and, with
       `epoch`, to the loggers.
 
+    A resume also finds `trainer.callback_metrics` as they were, e.g. the last `val/loss`.
+
     Steps and epochs are handed to loggers as Lightning does: counted from zero.
     """
 
@@ -58,11 +60,16 @@ class Meter(Callback):
         self._epoch = Averages()
         self._rates: list[Any] = []
         self._written = 0
+        self._metrics: dict[str, float] = {}
 
     def recent(self) -> dict[str, float]:
         """Means since the last write, e.g. for a progress bar; waits for the device."""
         self._read()
         return self._recent.means()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        known = trainer._logger_connector._callback_metrics
+        known.update({name: torch.tensor(value) for name, value in self._metrics.items()})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._written = trainer.global_step
@@ -98,6 +105,7 @@ class Meter(Callback):
         self._read()
         state = {"recent": asdict(self._recent), "epoch": asdict(self._epoch)}
         checkpoint["meter"] = gather(trainer, state)
+        checkpoint["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -106,6 +114,7 @@ class Meter(Callback):
         self._unread.clear()
         self._recent = Averages(**state["recent"]) if state else Averages()
         self._epoch = Averages(**state["epoch"]) if state else Averages()
+        self._metrics = checkpoint.get("metrics", {})
 
     def _take(self, outputs: Mapping[str, Any]) -> None:
         for name, value in outputs.items():

@@ -84,8 +84,8 @@ class ImageData(pl.LightningDataModule):
             raise UserError(
                 f"data.channels must be 1 (gray), 3 (colour) or null (as they are), got {channels}"
             )
-        if image_size is not None and image_size < 1:
-            raise UserError(f"data.image_size must be at least 1 or null (as they are), got {image_size}")
+        if image_size is not None and image_size < 2:
+            raise UserError(f"data.image_size must be at least 2 or null (as they are), got {image_size}")
         if num_workers < 0:
             raise UserError(f"data.num_workers must be 0 or more, got {num_workers}")
         self.factories = {"train": train, "test": test}
@@ -228,11 +228,6 @@ class ImageData(pl.LightningDataModule):
     def _need_test(self) -> Source:
         if self._test is None:
             raise UserError('no test images are read yet; call setup("test") first')
-        return self._test
-
-    def _need_test(self) -> Source:
-        if self._test is None:
-            raise UserError('the test images are not read yet; call setup("test") first')
         return self._test
 
     def on_after_batch_transfer(self, batch: ImageBatch, dataloader_idx: int = 0) -> ImageBatch:

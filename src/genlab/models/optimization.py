@@ -132,7 +132,7 @@ def _plateau(optimizer: Optimizer, schedule: Plateau) -> dict[str, Any]:
         factor=schedule.factor,
         patience=schedule.patience,
         threshold=schedule.min_delta,
-        threshold_mode="abs",  # a relative one takes a worse loss for a better one where losses are negative
+        threshold_mode="abs",  # a relative one calls a worse loss an improvement where losses are negative
         min_lr=[group["lr"] * schedule.min_fraction for group in optimizer.param_groups],
         eps=0.0,
     )
@@ -158,7 +158,7 @@ def _batches_per_epoch(trainer: Trainer) -> int | None:
     datamodule = getattr(trainer, "datamodule", None)
     if datamodule is not None:
         loader = datamodule.train_dataloader()
-    else:
+    else:  # a loader given to `fit` by hand is kept under a private name only
         loader = trainer.fit_loop._data_source.dataloader()
     limit = trainer.limit_train_batches
     try:

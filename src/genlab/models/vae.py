@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from genlab.contracts import Decoder, Encoder, ImageBatch
 from genlab.errors import UserError
-from genlab.models.optimization import clip_gradients, configure, step_plateau
+from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.objectives.bounds import VariationalLoss
 from genlab.objectives.gaussians import kl_standard_normal, log_normal
 from genlab.objectives.likelihoods import Likelihood
@@ -90,7 +90,7 @@ class VAE(LightningModule):
         return _full(self.decoder(z)) + self.output_bias
 
     def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
+        """Log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
         target = self.likelihood.target(image)
         mean, log_var = self.posterior(self.likelihood.as_image(target))
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
@@ -122,8 +122,10 @@ class VAE(LightningModule):
         return total - math.log(samples)
 
     def _log_weights(self, target: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
-        """log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
-        z = mean + torch.exp(0.5 * log_var) * torch.randn(k, *mean.shape, device=mean.device, dtype=mean.dtype)
+        """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
+        z = mean + torch.exp(0.5 * log_var) * torch.randn(
+            k, *mean.shape, device=mean.device, dtype=mean.dtype
+        )
         log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
         log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
         params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
@@ -159,14 +161,17 @@ class VAE(LightningModule):
         self.log_dict(named, batch_size=len(batch.image), sync_dist=True)
 
     def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Lightning's own clipping refuses fused optimizers under mixed precision."""
         clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         """One optimizer for both networks, its schedule by step."""
-        return configure(self, self._optimizer(self.parameters()), self._scheduler)
+        return configure(self, make_optimizer(self._optimizer, self.parameters()), self._scheduler)
 
     def on_train_epoch_end(self) -> None:
         """Plateau schedules look at `val/loss` here, before the epoch's checkpoint."""

@@ -1,0 +1,37 @@
+"""What a composed config has to pass before anything is written: validation, then the claim on its folder."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from genlab.config import without_hydra
+from genlab.errors import UserError
+from genlab.run_folder import FolderLock, claim, is_child, rank
+
+
+class Gate(Callback):
+    """Hydra's callback at the start of a run, before Hydra makes the folder and writes its own files.
+
+    A config that cannot be built leaves no folder behind, and a folder that holds a run is not touched.
+    """
+
+    lock: FolderLock | None = None
+    """Kept on the class: the claim lasts as long as the process."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Lets a run pass, or ends the process with a sentence and exit code 2."""
+        if is_child() or rank() != 0:
+            return
+        from genlab.validation import validate
+
+        try:
+            folder = Path(config.hydra.run.dir)
+            validate(without_hydra(config), facts_known=False)
+            Gate.lock = claim(folder, resuming=config.resume is not None)
+        except UserError as error:
+            # Hydra turns exceptions of callbacks into warnings; only an exit gets through
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from None

@@ -1,0 +1,61 @@
+"""A run that is killed and resumed ends bit for bit where the run that was never interrupted ends."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+import torch
+from callback_stubs import Kill, Killed, all_callbacks, assert_same, quiet_trainer, run
+
+# 7 batches an epoch
+SETTINGS: dict[str, dict[str, Any]] = {
+    "epochs": {},
+    "a limit in steps": {"max_steps": 18},
+    "validation inside the epoch": {"val_check_interval": 3},
+    "validation by steps alone": {"val_check_interval": 5, "check_val_every_n_epoch": None},
+    "validation every second epoch": {"check_val_every_n_epoch": 2},
+    "accumulated gradients": {"accumulate_grad_batches": 2, "val_check_interval": 4},
+    "short epochs": {"limit_train_batches": 5},
+}
+
+
+@cache
+def uninterrupted(name: str) -> Path:
+    folder = Path(mkdtemp(prefix="genlab_test_"))
+    run(quiet_trainer(folder, all_callbacks(every_n_steps=1), **SETTINGS[name]))
+    return folder
+
+
+@pytest.mark.parametrize("batches", [3, 7, 9, 14])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_killed_run_goes_on_bit_for_bit(name: str, batches: int, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        killed = quiet_trainer(tmp_path, [*all_callbacks(every_n_steps=1), Kill(batches)], **SETTINGS[name])
+        run(killed)
+    run(quiet_trainer(tmp_path, all_callbacks(every_n_steps=1), **SETTINGS[name]), resume=True)
+
+    whole = uninterrupted(name)
+    for checkpoint in ("checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        # weights, average, optimizer, schedule, random states, meters, early stopping, best score, place
+        assert_same(torch.load(whole / checkpoint), torch.load(tmp_path / checkpoint))
+    assert (tmp_path / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_a_run_ended_by_its_steps_goes_on_inside_the_epoch(tmp_path: Path) -> None:
+    run(quiet_trainer(tmp_path, all_callbacks(), max_steps=10))
+    longer = run(quiet_trainer(tmp_path, all_callbacks(), max_steps=21), resume=True)
+
+    at_once = run(quiet_trainer(tmp_path / "whole", all_callbacks(), max_steps=21))
+    assert_same(at_once.state_dict(), longer.state_dict())
+    assert_same(at_once.seen[10:], longer.seen)
+
+
+def test_a_resume_knows_the_last_validation(tmp_path: Path) -> None:
+    first = quiet_trainer(tmp_path, all_callbacks(), max_epochs=1)
+    run(first)
+    again = quiet_trainer(tmp_path, all_callbacks(), max_epochs=1)
+    run(again, resume=True)
+    assert "val/loss" in first.callback_metrics
+    assert_same(dict(first.callback_metrics), dict(again.callback_metrics))

@@ -1,0 +1,132 @@
+"""Every option that conf/ offers composes, validates, and hides no knob."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from genlab.config import compose, conf_dir, plain
+from genlab.validation import locate, validate
+
+CONF = conf_dir()
+COMPLETED = {"out_features", "latent_dim", "params_per_value", "root", "download"}
+"""What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
+
+
+def options() -> list[tuple[str, str]]:
+    """All (group, option) that a user can choose; folders named base and parts hold what options share."""
+    found = []
+    for file in sorted(CONF.rglob("*.yaml")):
+        group = file.parent.relative_to(CONF).as_posix()
+        if group != "." and not {"base", "parts", "pair"} & set(file.parent.parts):
+            found.append((group, file.stem))
+    return found
+
+
+def composed(group: str, option: str) -> Any:
+    extra = ["data.path=photos"] if (group, option) == ("data", "folder") else []
+    if group == "callbacks":
+        return compose([f"callbacks={option}"])
+    return compose([f"{group}={option}", *extra])
+
+
+def nodes(tree: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """All constructor calls of a config, with their paths."""
+    if isinstance(tree, list):
+        return [n for i, child in enumerate(tree) for n in nodes(child, f"{path}.{i}")]
+    if not isinstance(tree, dict):
+        return []
+    own = [(path, tree)] if "_target_" in tree else []
+    return own + [n for key, child in tree.items() for n in nodes(child, f"{path}.{key}".lstrip("."))]
+
+
+def test_the_glob_finds_the_options_we_know():
+    known = {("model", "vae"), ("data", "digits"), ("model/network", "mlp"), ("trainer", "ddp_cpu"), ("logger", "none")}
+    assert known <= set(options())
+
+
+@pytest.mark.parametrize(("group", "option"), options())
+def test_every_option_composes_and_validates(group, option):
+    validate(composed(group, option), facts_known=False)
+
+
+@pytest.mark.parametrize(("group", "option"), options())
+def test_every_argument_of_our_classes_is_listed_in_the_yaml(group, option):
+    for path, node in nodes(plain(composed(group, option))):
+        if not node["_target_"].startswith("genlab."):
+            continue
+        arguments = set(inspect.signature(locate(node["_target_"])).parameters)
+        hidden = arguments - set(node) - (COMPLETED if node.get("_partial_") else set())
+        assert not hidden, f"{path}: {sorted(hidden)} of {node['_target_']} cannot be set without a +"
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda f: f.relative_to(CONF).as_posix())
+def test_every_file_begins_with_what_it_is(file):
+    lines = [line for line in file.read_text().splitlines() if "@package" not in line]
+    assert re.match(r"# \S.{8,}", lines[0]), f"{file}: its first line should say in a comment what it is"
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda f: f.relative_to(CONF).as_posix())
+def test_every_setting_has_a_comment(file):
+    if file.parent.name in ("experiment", "debug") or file.parent == CONF:
+        return  # they list differences only, or are checked by eye
+    for line in file.read_text().splitlines():
+        setting = re.match(r"\s*(\w+): (?P<value>[^#]*)(?P<comment>#.*)?$", line)
+        if not setting or setting[1].startswith("_") or setting[1] in ("defaults", "train", "test"):
+            continue
+        told = setting["comment"] or setting[1] in explained(file) or "${" in setting["value"] or setting["value"].lstrip().startswith("{")
+        assert told, f"{file.relative_to(CONF)}: {line.strip()} has no comment"
+
+
+def explained(file: Path) -> set[str]:
+    """The settings that have a comment somewhere in a file's group: an option may repeat what its base explains."""
+    group = CONF / file.relative_to(CONF).parts[0]
+    return {m[1] for f in group.rglob("*.yaml") for m in re.finditer(r"^\s*(\w+):[^#\n]*#", f.read_text(), re.M)}
+
+
+def networks_of(family: str) -> list[str]:
+    return sorted(f.stem.removeprefix(f"{family}_") for f in (CONF / "model/pair").glob(f"{family}_*.yaml"))
+
+
+def test_every_pair_belongs_to_a_model_and_to_a_network():
+    pairs = sorted((CONF / "model/pair").glob("*.yaml"))
+    assert pairs
+    for pair in pairs:
+        family, _, network = pair.stem.partition("_")
+        assert (CONF / "model" / f"{family}.yaml").exists()
+        assert (CONF / "model/network" / f"{network}.yaml").exists()
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "cifar10"])
+@pytest.mark.parametrize("network", networks_of("vae"))
+def test_every_network_fits_every_shape_of_image(network, data):
+    cfg = compose([f"model/network={network}", f"data={data}"])
+    validate(cfg)
+    assert cfg.model.encoder.image_shape == cfg.data.image_shape
+
+
+def test_the_plain_config_is_plain():
+    def check(value: Any) -> None:
+        assert type(value) in (dict, list, str, int, float, bool, type(None)), value
+        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+            check(child)
+
+    check(plain(compose([])))
+
+
+def test_a_run_is_named_after_model_and_data_unless_it_has_a_name():
+    assert compose([]).name == "vae_digits"
+    assert compose(["name=mine"]).name == "mine"
+
+
+def test_the_command_line_wins_over_an_experiment():
+    cfg = compose(["experiment=vae_mnist", "model.latent_dim=7", "data=digits"])
+    assert (cfg.model.latent_dim, cfg.data.num_classes, cfg.name) == (7, 10, "vae_mnist")
+    assert "mnist" not in str(OmegaConf.to_container(cfg.data)).lower()
+
+
+def test_conf_dir_is_found():
+    assert Path(CONF, "train.yaml").is_file()
