@@ -61,6 +61,8 @@ def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
     def told(cfg: DictConfig) -> Any:
         try:
+            if missing := sorted(OmegaConf.missing_keys(cfg)):
+                raise UserError("\n".join(f"{key}: no value; give {key}=..." for key in missing))
             return task(cfg)
         except Exception as error:
             sentence = str(error) if isinstance(error, UserError) else None
@@ -130,6 +132,8 @@ def explain(error: Exception, config: str) -> str:
         return _no_setting(wrong[1], config)
     if choose := re.search(r"You must specify '([^']+)'", text):
         return f"{choose[1]}: nothing is chosen; give {choose[1]}=<option>, see --help"
+    if "missing EQUAL" in text:
+        return f"{text.splitlines()[0]}; settings are given as name=value"
     lines = [line for line in text.splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):

@@ -34,7 +34,9 @@ def load(folder: Path, name: str) -> dict[str, Any]:
 
 def test_best_is_kept_and_last_goes_on(tmp_path: Path) -> None:
     keeper = Checkpoints()
-    run(quiet_trainer(tmp_path, [keeper], logger=False, max_epochs=4), Scripted([3.0, 1.0, 2.0, float("nan")]))
+    run(
+        quiet_trainer(tmp_path, [keeper], logger=False, max_epochs=4), Scripted([3.0, 1.0, 2.0, float("nan")])
+    )
     assert keeper.best() == {"epoch": 2, "step": 14, "metrics": {"val/loss": 1.0}}
     assert load(tmp_path, "best.ckpt")["global_step"] == 14
     assert load(tmp_path, "last.ckpt")["global_step"] == 28
@@ -144,8 +146,14 @@ def test_a_monitor_that_nobody_logs_is_named(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         ({"mode": "best"}, "callbacks.checkpoints.mode must be min or max, got best"),
-        ({"every_minutes": 0}, "callbacks.checkpoints.every_minutes must be above 0, or null for never, got 0"),
-        ({"every_n_steps": -1}, "callbacks.checkpoints.every_n_steps must be above 0, or null for never, got -1"),
+        (
+            {"every_minutes": 0},
+            "callbacks.checkpoints.every_minutes must be above 0, or null for never, got 0",
+        ),
+        (
+            {"every_n_steps": -1},
+            "callbacks.checkpoints.every_n_steps must be above 0, or null for never, got -1",
+        ),
     ],
 )
 def test_impossible_settings_are_told(arguments: dict[str, Any], sentence: str) -> None:

@@ -11,7 +11,9 @@ from genlab.errors import UserError
 
 
 def epochs(folder: Path, losses: list[float], resume: bool = False, **arguments: Any) -> int:
-    trainer = quiet_trainer(folder, [EarlyStopping(**arguments), Checkpoints()], logger=False, max_epochs=len(losses))
+    trainer = quiet_trainer(
+        folder, [EarlyStopping(**arguments), Checkpoints()], logger=False, max_epochs=len(losses)
+    )
     done = trainer.max_epochs - len(losses)
     assert done == 0
     run(trainer, Scripted(losses), resume=resume)

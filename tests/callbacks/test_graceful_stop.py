@@ -20,11 +20,12 @@ class Signal(Callback):
     """Sends this process a signal in the midst of something."""
 
     def __init__(self, signum: int, *, hook: str, batches: int) -> None:
-        self.signum, self.batches = signum, batches
+        self.signum, self.batches, self.sent = signum, batches, False
         setattr(self, hook, self.send)
 
     def send(self, trainer: Trainer, *args: Any) -> None:
-        if trainer.fit_loop.total_batch_idx + 1 == self.batches:
+        if trainer.fit_loop.total_batch_idx + 1 == self.batches and not self.sent:
+            self.sent = True
             os.kill(os.getpid(), self.signum)
 
 

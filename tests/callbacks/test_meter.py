@@ -103,7 +103,10 @@ def test_several_optimizers_have_a_rate_each(tmp_path: Path) -> None:
             return {"number": torch.tensor(1.0)}
 
         def configure_optimizers(self) -> Any:
-            return [torch.optim.SGD(self.encoder.parameters(), 0.1), torch.optim.SGD(self.decoder.parameters(), 0.2)]
+            return [
+                torch.optim.SGD(self.encoder.parameters(), 0.1),
+                torch.optim.SGD(self.decoder.parameters(), 0.2),
+            ]
 
     notebook = Notebook()
     run(quiet_trainer(tmp_path, [Meter()], logger=[notebook], limit_val_batches=0, max_epochs=1), Two())

@@ -24,7 +24,9 @@ def test_pictures_are_named_by_epoch_and_the_last_epoch_has_one(tmp_path: Path) 
     assert Image.open(tmp_path / "samples" / "samples_epoch_0003.png").size[0] >= 2 * SIDE
 
 
-def test_reconstructions_stand_below_the_first_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconstructions_stand_below_the_first_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs: list[tuple[Tensor, Tensor]] = []
     paired_grid = pictures.paired_grid
     monkeypatch.setattr(pictures, "paired_grid", lambda a, b: pairs.append((a, b)) or paired_grid(a, b))
@@ -81,5 +83,7 @@ def test_a_model_that_cannot_be_drawn_is_named_with_what_it_lacks(callback: Any,
 def test_impossible_numbers_are_told() -> None:
     with pytest.raises(UserError, match="^callbacks.sample_grid.n must be at least 1, got 0$"):
         SampleGrid(n=0)
-    with pytest.raises(UserError, match="^callbacks.reconstruction_grid.every_n_epochs must be at least 1, got 0$"):
+    with pytest.raises(
+        UserError, match="^callbacks.reconstruction_grid.every_n_epochs must be at least 1, got 0$"
+    ):
         ReconstructionGrid(every_n_epochs=0)

@@ -23,7 +23,9 @@ def fit(folder: Path, progress: Progress, **settings: Any) -> Any:
 LINE = r"epoch {}  objective 0\.\d+  size \d+\.\d+  val/loss 0\.\d+  [\d,]+ images/s  \d+ s left"
 
 
-def test_elsewhere_than_on_a_terminal_an_epoch_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_than_on_a_terminal_an_epoch_is_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit(tmp_path, Progress(every_seconds=0))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3

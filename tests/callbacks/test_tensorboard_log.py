@@ -21,7 +21,11 @@ def steps(accumulator: EventAccumulator, tag: str) -> list[int]:
 def fit(folder: Path, *, epochs: int = 2, resume: bool = False) -> None:
     model = TinyModel()
     model.run_config = {"seed": 0, "model": {"width": [4, 4], "beta": None}, "callbacks": {"ema": {"x": 1}}}
-    run(quiet_trainer(folder, all_callbacks(), logger=[TensorBoardLog()], max_epochs=epochs), model, resume=resume)
+    run(
+        quiet_trainer(folder, all_callbacks(), logger=[TensorBoardLog()], max_epochs=epochs),
+        model,
+        resume=resume,
+    )
 
 
 def test_curves_stand_in_the_run_folder_at_finished_steps(tmp_path: Path) -> None:

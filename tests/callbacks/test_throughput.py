@@ -57,7 +57,9 @@ def test_only_training_after_the_warm_up_counts(clock: Clock, tmp_path: Path) ->
 def test_the_rate_since_the_last_time_is_logged(clock: Clock, tmp_path: Path) -> None:
     notebook = Notebook()
     callbacks = [Throughput(warm_up=0)]
-    run(quiet_trainer(tmp_path, callbacks, logger=[notebook], max_epochs=2, limit_val_batches=0), Timed(clock))
+    run(
+        quiet_trainer(tmp_path, callbacks, logger=[notebook], max_epochs=2, limit_val_batches=0), Timed(clock)
+    )
     rates = {step: row["rate/images_per_second"] for step, row in notebook.entries}
     # after steps 3, 6, 9, 12; steps 7 to 9 are 2 + 4 + 4 images in 100 + 2 + 2 s
     assert rates == {2: 12 / 300, 5: 12 / 300, 8: 10 / 104, 11: 12 / 6}

@@ -224,6 +224,6 @@ def _succeeded(trainer: Trainer, name: str, error: OSError | None) -> bool:
         log.warning(
             "checkpoints/%s could not be written (%s): the old file stays, the next save tries again",
             name,
-            error,
+            error.strerror or error,
         )
     return trainer.strategy.broadcast(error is None)

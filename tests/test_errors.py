@@ -1,0 +1,108 @@
+"""What a user sees after a mistake: one sentence, an exit code, no stack trace, and nothing written."""
+
+import pytest
+
+IN_HYDRA = {
+    "model.latentdim=3": "model.latentdim is no setting of model; did you mean latent_dim?",
+    "modle=vae": "modle is no setting of this run; did you mean model?",
+    "trainer.max_epoch=3": "trainer.max_epoch is no setting of trainer; did you mean max_epochs?",
+    "model.encoder.width.x=1": "model.encoder.width.x: model.encoder.width is a value and has no settings",
+    "model/network=dcgun": "model/network=dcgun is no option; did you mean dcgan?",
+    "model/network=foo": "model/network=foo is no option; allowed: dcgan, mlp, resnet",
+    "model/loss=hinge": "model/loss=hinge is no option; allowed: elbo",
+    "model=vea": "model=vea is no option; did you mean vae?",
+    "seed=x": "Error merging override seed=x Value 'x' of type 'str' could not be converted to Integer",
+    "data.batch_size": "Error parsing override 'data.batch_size' missing EQUAL at '<EOF>'; settings are given as name=value",
+}
+
+IN_VALIDATION = {
+    "+model.loss.beat=2": "model.loss.beat: no argument of ELBO; did you mean beta?",
+    "+foo=1": "foo: no section of a run; allowed: callbacks, channels_last, compile, data, init_from, logger, model,"
+    " name, resume, seed, trainer",
+    "model.latent_dim=abc": "model.latent_dim: must be a whole number, got 'abc'",
+    "model.encoder.norm=layer": "model.encoder.norm: must be one of batch, group, none, got 'layer'",
+    "model.optimizer.betas=[0,0.9]": "model.optimizer.betas: must be a list of 2, each a number or Tensor"
+    " (write 0.0, not 0), got [0, 0.9]",
+    "model.loss._target_=genlab.objectives.likelihoods.Bernoulli": "model.loss.beta: no argument of Bernoulli;"
+    " allowed: binarize\nmodel.loss: wants a VariationalLoss, got Bernoulli",
+    "model.encoder._target_=genlab.networks.dcgan.DCGANDecoder": "model.encoder: wants a Encoder, got DCGANDecoder",
+    "data=folder": "data.path: no value; give data.path=...",
+    "trainer.max_epochs=many": "trainer.max_epochs: must be a whole number or null, got 'many'",
+}
+
+IN_BUILDING = {
+    "model.latent_dim=0": "model.latent_dim must be at least 1, got 0",
+    "model.loss.beta=-1": "model.loss: beta must be at least 0, got -1",
+    "callbacks.ema.half_life=-4": "callbacks.ema.half_life must be above 0, or null for no average, got -4",
+    "data.batch_size=0": "data.batch_size must be at least 1, got 0",
+    "data.image_size=4": "dcgan needs images of at least 6x6, got 4x4: use model/network=mlp",
+    "init_from=nowhere": "nowhere: no such run; give the folder of a run, e.g. one of logs/*, or a .ckpt file",
+}
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), IN_HYDRA.items())
+def test_what_hydra_refuses_is_one_sentence_and_exit_code_1(command, tmp_path, mistake, sentence):
+    code, out, err = command("train", mistake)
+    assert (code, err.strip(), out) == (1, sentence, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), IN_VALIDATION.items())
+def test_what_validation_refuses_is_told_before_anything_is_written(command, tmp_path, mistake, sentence):
+    code, out, err = command("train", mistake)
+    assert (code, err.strip(), out) == (2, sentence, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), IN_BUILDING.items())
+def test_what_a_constructor_refuses_is_one_sentence_and_in_the_log(command, tmp_path, mistake, sentence):
+    code, _, err = command("train", mistake)
+    assert (code, err.strip()) == (2, sentence)
+    (log,) = tmp_path.glob("logs/*/run.log")
+    assert sentence in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_all_problems_of_a_config_are_told_at_once(command):
+    code, _, err = command("train", "model.latent_dim=a", "+model.loss.beat=2", "+foo=1", "trainer.max_epochs=b")
+    assert code == 2 and len(err.strip().splitlines()) == 4
+
+
+def test_a_missing_folder_of_images_is_one_sentence(command):
+    code, _, err = command("train", "data=folder", "data.path=no, such=place")
+    assert code == 2
+    assert err.strip() == "data.path must be a folder of images, but no, such=place is not there"
+
+
+def test_missing_mnist_names_the_files_their_place_and_the_data_that_needs_none(command, monkeypatch):
+    import socket
+
+    def no_network(*args, **kwargs):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    code, _, err = command("train", "data=mnist", "data.root=store")
+    assert code == 2 and len(err.strip().splitlines()) == 1
+    for part in ("train-images-idx3-ubyte(.gz)", "t10k-labels-idx1-ubyte(.gz)", "store/MNIST/raw", "data=digits"):
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    {
+        "run=nowhere": "nowhere: no such run; give the folder of a run, e.g. one of logs/*, or a .ckpt file",
+        "n=0 run=x": "n must be at least 1, got 0",
+        "show=sample run=x": "show=sample is not known; did you mean samples?",
+        "format=jpg run=x": "format=jpg is not known; did you mean png?",
+        "n=50000 run=x": "n=50000 is too much for one picture (2500 at most); use format=npz, format=pt or single=true",
+        "n=3": "run: no value; give run=...",
+    }.items(),
+)
+def test_sample_refuses_in_a_sentence(command, mistake, sentence):
+    code, _, err = command("sample", *mistake.split())
+    assert (code, err.strip()) == (2, sentence)
+
+
+def test_evaluate_refuses_in_a_sentence(command):
+    code, _, err = command("evaluate", "run=nowhere")
+    assert code == 2
+    assert err.strip() == "nowhere: no such run; give the folder of a run, e.g. one of logs/*, or a .ckpt file"
