@@ -74,13 +74,12 @@ def hush() -> None:
     )
 
 
-def assemble(cfg: DictConfig, folder: Path, *, resuming: bool = False, trained: bool = False) -> Parts:
+def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     """Builds everything a run needs, in the order in which one part tells the next its sizes.
 
     Args:
         cfg: a validated config; the facts that only the data can tell are written into it.
         folder: the run folder.
-        resuming: the run goes on in its folder.
         trained: a checkpoint will be loaded, so that other weights need not be.
 
     Raises:
@@ -148,6 +147,8 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+    if getattr(trainer.profiler, "dirpath", "") is None:
+        trainer.profiler.dirpath = folder  # type: ignore[attr-defined] # all profilers but the empty one have it
     return trainer
 
 

@@ -138,9 +138,17 @@ class FolderLock:
                 f"{folder}: another process is training there now; wait for it, or choose another folder"
             ) from error
 
+        self._folder = folder.resolve()
+        _held[self._folder] = self
+
     def release(self) -> None:
         """Gives the folder back; a process that ends does so by itself."""
         self._file.close()
+        _held.pop(self._folder, None)
+
+
+_held: dict[Path, FolderLock] = {}
+"""The folders that this process has claimed."""
 
 
 def _lock(file: IO[str]) -> None:
@@ -155,12 +163,14 @@ def _lock(file: IO[str]) -> None:
 
 
 def claim(folder: Path, *, resuming: bool) -> FolderLock:
-    """Takes a folder for a run, or says why not.
+    """Takes a folder for a run, or says why not; what this process has claimed already it keeps.
 
     Raises:
         UserError: the folder holds a run and this one does not resume it, holds files that are no
             run's, or another process is at work in it.
     """
+    if folder.resolve() in _held:
+        return _held[folder.resolve()]
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; choose another hydra.run.dir")
     if not resuming and folder.is_dir():

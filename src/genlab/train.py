@@ -1,4 +1,4 @@
-"""The verb `train`: validate, read the data, build the model, fit it, and leave a folder that explains itself.
+"""The verb `train`: validate, build, fit, and leave a folder that explains itself.
 
 Heavy imports stand inside the functions: `--help`, completion and Hydra's own errors need none of them.
 """
@@ -6,16 +6,13 @@ Heavy imports stand inside the functions: `--help`, completion and Hydra's own e
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import run_folder
 from genlab.commandline import run_verb
 from genlab.config import fill_name
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("genlab")
 
@@ -49,22 +46,30 @@ def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
         UserError: whatever the user can mend, in one sentence.
         Interrupted: the user stopped it; what was learnt so far is saved.
     """
+    folder = Path(folder or f"logs/{run_folder.run_name(cfg.name, 'run', '')}_{run_folder.stamp()}")
+    if run_folder.rank() != 0 or run_folder.is_child():
+        return _train(cfg, folder)
+    lock = run_folder.claim(folder, resuming=cfg.resume is not None)
+    try:
+        return _train(cfg, folder)
+    finally:
+        lock.release()
+
+
+def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    """The run itself, in a folder that is ours."""
     from genlab import assembly, report
     from genlab.callbacks.graceful_stop import Interrupted
     from genlab.validation import validate
 
     began = time.perf_counter()
-    folder = Path(folder or f"logs/{run_folder.run_name(cfg.name, 'run', '')}_{run_folder.stamp()}")
     notes = assembly.settle(cfg)
     validate(cfg, facts_known=False)
     assembly.hush()
-    resuming = cfg.resume is not None
-    checkpoint = run_folder.last_checkpoint(folder) if resuming else None
-    parts = assembly.assemble(cfg, folder, resuming=resuming, trained=checkpoint is not None)
-    if resuming:
-        notes.append(
-            f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"
-        )
+    checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
+    parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
+    if cfg.resume is not None:
+        notes.append(f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning")
     first = parts.trainer.is_global_zero
     if first:
         OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")

@@ -1,8 +1,8 @@
 """A run that is killed and resumed ends bit for bit where the run that was never interrupted ends."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -21,16 +21,24 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@cache
-def uninterrupted(name: str) -> Path:
-    folder = Path(mkdtemp(prefix="genlab_test_"))
-    run(quiet_trainer(folder, all_callbacks(every_n_steps=1), **SETTINGS[name]))
-    return folder
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a run with these settings that nobody killed, made once."""
+
+    @cache
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("whole")
+        run(quiet_trainer(folder, all_callbacks(every_n_steps=1), **SETTINGS[name]))
+        return folder
+
+    return make
 
 
 @pytest.mark.parametrize("batches", [3, 7, 9, 14])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_killed_run_goes_on_bit_for_bit(name: str, batches: int, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_bit_for_bit(
+    name: str, batches: int, tmp_path: Path, uninterrupted: Callable[[str], Path]
+) -> None:
     with pytest.raises(Killed):
         killed = quiet_trainer(tmp_path, [*all_callbacks(every_n_steps=1), Kill(batches)], **SETTINGS[name])
         run(killed)

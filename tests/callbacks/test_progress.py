@@ -53,7 +53,10 @@ def test_on_a_terminal_one_line_is_renewed(tmp_path: Path, monkeypatch: pytest.M
     fit(tmp_path, Progress(refresh_seconds=1e-9))
     text = terminal.getvalue()
     assert text.count("\n") == 1 and text.count("\r") > 20
-    assert re.search(LINE.format("3/3").replace("  objective", " .*objective"), text.splitlines()[0])
+    last = text.rstrip("\n").split("\r")[-1]
+    bar, facts = last.split("  ", 1)
+    assert re.match(r"epoch 3/3 [#█]{16}$", bar)
+    assert re.fullmatch(LINE.format(""), f"epoch   {facts.rstrip()}"), last
 
 
 def test_a_disabled_bar_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def write_cifar10(root: Path, monkeypatch, *, num: int = 6) -> np.ndarray:
 
     monkeypatch.setattr(CIFAR10, "train_list", batches(CIFAR10.train_list))
     monkeypatch.setattr(CIFAR10, "test_list", batches(CIFAR10.test_list))
-    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     checksum = write("batches.meta", {"label_names": names})
     monkeypatch.setattr(CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": checksum})
     return np.concatenate(written[:5])

@@ -144,8 +144,8 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_told_apart(tmp_path):
     fails(f"{must} {tmp_path}/none is not there", lambda: Folder(f"{tmp_path}/none", train=True))
     fails(f"{must} {tmp_path}/file.png is a file", lambda: Folder(f"{tmp_path}/file.png", train=True))
     fails(
-        f"data.path {tmp_path}/empty holds 0 images, but at least 3 are needed to train, validate and test; image"
-        " files end in one of .bmp .gif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp",
+        f"data.path {tmp_path}/empty holds 0 images, but at least 3 are needed to train, validate and test;"
+        " image files end in one of .bmp .gif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp",
         lambda: Folder(f"{tmp_path}/empty", train=True),
     )
 

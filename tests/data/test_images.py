@@ -24,8 +24,8 @@ def fails(message, action):
 
 
 def digits(**changes):
-    settings = {"val_size": 150, "batch_size": 64, "root": "nowhere"} | changes
-    return ImageData(train=partial(Digits, train=True), test=partial(Digits, train=False), **settings)
+    splits = {"train": partial(Digits, train=True), "test": partial(Digits, train=False)}
+    return ImageData(**splits | {"val_size": 150, "batch_size": 64, "root": "nowhere"} | changes)
 
 
 def ready(data):
@@ -184,8 +184,8 @@ def test_processes_share_the_images_among_themselves(streamed):
     alone = numbered_data(batch_size=8)
     val = [rows(data.val_dataloader()) for data in parts]
     assert sorted(val[0] + val[1]) == sorted(rows(alone.val_dataloader()))
-    together = [sorted(numbers(a.image) + numbers(b.image)) for a, b in zip(
-        *[data.train_dataloader() for data in parts], strict=True)]  # fmt: skip
+    pairs = zip(*[data.train_dataloader() for data in parts], strict=True)
+    together = [sorted(numbers(first.image) + numbers(second.image)) for first, second in pairs]
     assert together == [sorted(numbers(batch.image)) for batch in alone.train_dataloader()]
 
 
@@ -208,16 +208,18 @@ def test_too_few_images_for_one_batch_are_told_before_training():
     [
         (
             {"image_shape": [1, 28, 28]},
-            "data.image_shape says [1, 28, 28] but the images are [1, 32, 32]; give data.image_shape=[1,32,32], or"
-            " null to take theirs",
+            "data.image_shape says [1, 28, 28] but the images are [1, 32, 32]; give data.image_shape=[1,32,32],"
+            " or null to take theirs",
         ),
         (
             {"num_classes": 7},
-            "data.num_classes says 7 but the data has 10 classes; give data.num_classes=10, or null to take theirs",
+            "data.num_classes says 7 but the data has 10 classes; give data.num_classes=10, or null"
+            " to take theirs",
         ),
         (
             {"num_classes": 12},
-            "data.num_classes says 12 but the data has 10 classes; give data.num_classes=10, or null to take theirs",
+            "data.num_classes says 12 but the data has 10 classes; give data.num_classes=10, or null"
+            " to take theirs",
         ),
         (
             {"class_names": ["a", "b"]},
@@ -230,10 +232,7 @@ def test_a_declared_fact_that_the_data_contradicts_is_refused(changes, message):
 
 
 def test_test_images_of_another_shape_are_refused():
-    data = ImageData(
-        train=partial(Digits, train=True), test=partial(Digits, train=False, size=8), root="x", batch_size=4
-    )
-    ready(data)
+    data = ready(digits(test=partial(Digits, train=False, size=8)))
     with pytest.raises(
         UserError, match=r"^data.image_shape says \[1, 32, 32\] but the images are \[1, 8, 8\]; "
     ):
@@ -307,8 +306,8 @@ def pictures(*args, **changes):
 def test_datasets_of_single_pictures_are_decoded_into_memory():
     data = pictures(gray, drop_last=False)
     batches = [*data.train_dataloader(), *data.val_dataloader()]
-    values = sorted((batch.image[i].unique().tolist(), int(batch.label[i])) for batch in batches for i in range(
-        len(batch.label)))  # fmt: skip
+    pairs = [pair for batch in batches for pair in zip(batch.image, batch.label, strict=True)]
+    values = sorted((image.unique().tolist(), int(label)) for image, label in pairs)
     assert values == [([10 * i], i % 3) for i in range(12)]
 
 
@@ -331,9 +330,8 @@ def test_a_transform_of_the_dataset_is_not_passed_by():
         def __getitem__(self, index):
             return self.transform(self.data[index]), int(self.targets[index])
 
-    plain, inverted = ready(digits()), ready(
-        ImageData(train=partial(Inverted, train=True), test=Digits, val_size=150, batch_size=64, root="x")
-    )  # fmt: skip
+    inverted = ready(digits(train=partial(Inverted, train=True)))
+    plain = ready(digits())
     torch.testing.assert_close(inverted.mean_image(), -plain.mean_image())
 
 
@@ -346,9 +344,8 @@ REAL = Path(os.environ.get("GENLAB_DATA", "data"))
 def test_real_mnist_has_the_mean_that_everybody_knows():
     from torchvision.datasets import MNIST
 
-    data = ready(ImageData(
-        train=partial(MNIST, train=True), test=partial(MNIST, train=False), root=str(REAL), val_size=5000,
-        num_classes=10, image_shape=[1, 28, 28]))  # fmt: skip
+    splits = {"train": partial(MNIST, train=True), "test": partial(MNIST, train=False)}
+    data = ready(digits(**splits, root=str(REAL), val_size=5000, num_classes=10, image_shape=[1, 28, 28]))
     data.setup("test")
     assert (data.num_train, data.num_val, data.num_test) == (55000, 5000, 10000)
     # the mean of the 60,000 training pixels in [0, 1] is .1307

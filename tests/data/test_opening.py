@@ -24,6 +24,7 @@ MNIST_FILES = (
     "train-images-idx3-ubyte(.gz), train-labels-idx1-ubyte(.gz), t10k-images-idx3-ubyte(.gz),"
     " t10k-labels-idx1-ubyte(.gz)"
 )
+NO_NAME = "<urlopen error [Errno -2] Name or service not known>"
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,8 @@ def fails(message, action):
 def test_a_failed_download_of_the_mnist_family_names_files_folder_and_the_way_out(family, tmp_path, capsys):
     folder = tmp_path / family / "raw"
     fails(
-        f"{family} is not complete in {folder} and cannot be downloaded (<urlopen error [Errno -2] Name or service"
-        f" not known>): put {MNIST_FILES} into {folder}, or take data=digits, which needs no files",
+        f"{family} is not complete in {folder} and cannot be downloaded ({NO_NAME}): put {MNIST_FILES} into {folder},"
+        " or take data=digits, which needs no files",
         image_data(getattr(datasets, family), tmp_path).prepare_data,
     )
     assert capsys.readouterr().out == ""
@@ -62,8 +63,8 @@ def test_a_failed_download_of_the_mnist_family_names_files_folder_and_the_way_ou
 
 def test_a_failed_download_of_cifar10_names_its_archive(tmp_path):
     fails(
-        f"CIFAR10 is not complete in {tmp_path} and cannot be downloaded (<urlopen error [Errno -2] Name or service"
-        f" not known>): put cifar-10-python.tar.gz into {tmp_path}, or take data=digits, which needs no files",
+        f"CIFAR10 is not complete in {tmp_path} and cannot be downloaded ({NO_NAME}): put cifar-10-python.tar.gz into"
+        f" {tmp_path}, or take data=digits, which needs no files",
         image_data(datasets.CIFAR10, tmp_path).prepare_data,
     )
 
@@ -80,8 +81,8 @@ def test_a_failed_download_of_another_dataset_names_the_folder(tmp_path):
 def test_without_download_the_missing_files_are_named_and_nothing_is_written(tmp_path):
     folder = tmp_path / "MNIST" / "raw"
     message = (
-        f"MNIST is not complete in {folder}: put {MNIST_FILES} into {folder}, or take data=digits, which needs no"
-        " files"
+        f"MNIST is not complete in {folder}: put {MNIST_FILES} into {folder}, or take data=digits, which needs"
+        " no files"
     )
     fails(message, image_data(datasets.MNIST, tmp_path, download=False).prepare_data)
     fails(message, partial(image_data(datasets.MNIST, tmp_path).setup, "test"))
@@ -96,9 +97,8 @@ def test_a_truncated_file_is_damage_and_not_a_missing_file(keep, tmp_path):
     with pytest.raises(UserError) as raised:
         image_data(datasets.MNIST, tmp_path).prepare_data()
     assert not isinstance(raised.value, MissingData)
-    start, end = f"the files of MNIST in {file.parent} cannot be read (", (
-        "): delete them and let them be downloaded again, or take data=digits, which needs no files"
-    )  # fmt: skip
+    start = f"the files of MNIST in {file.parent} cannot be read ("
+    end = "): delete them and let them be downloaded again, or take data=digits, which needs no files"
     assert str(raised.value).startswith(start) and str(raised.value).endswith(end)
     assert str(raised.value) != start + end and "\n" not in str(raised.value)
 

@@ -70,13 +70,7 @@ class Progress(ProgressBar):
         self._shown_at = -math.inf
         self._share_at_start = share_done(trainer) or 0.0
         if self._enabled and sys.stdout.isatty():
-            self._bar = tqdm(
-                total=_STEPS,
-                file=sys.stdout,
-                dynamic_ncols=True,
-                leave=True,
-                bar_format="{desc} {bar} {postfix}",
-            )
+            self._bar = tqdm(total=_STEPS, file=sys.stdout, dynamic_ncols=True, bar_format="{bar:16}")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -108,8 +102,7 @@ class Progress(ProgressBar):
         meter = _find(trainer, Meter)
         means = (meter.recent() if meter else {}) or _epoch_means(trainer)
         self._bar.n = round(_STEPS * (share_done(trainer) or 0.0))
-        self._bar.set_description_str(_epoch(trainer), refresh=False)
-        self._bar.set_postfix_str("  ".join(self._facts(trainer, means)), refresh=False)
+        self._bar.bar_format = "  ".join([f"{_epoch(trainer)} {{bar:16}}", *self._facts(trainer, means)])
         self._bar.refresh()
         self._shown_at = time.monotonic()
 

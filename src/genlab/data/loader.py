@@ -98,6 +98,7 @@ class StreamLoader(DataLoader):
         """
         for batch in super().__iter__():
             if isinstance(batch, UserError):
+                self._iterator = None  # or the workers live on in the traceback, and die slowly
                 raise batch
             self.order.done += 1
             yield batch
