@@ -1,7 +1,10 @@
 """Classes that the tests' configs name: smaller than real ones, shaped alike."""
 
+import os
 from collections.abc import Callable
 from typing import Literal
+
+from pytorch_lightning import Callback
 
 
 class Loss:
@@ -45,3 +48,14 @@ class Model:
 class Trainer:
     def __init__(self, max_epochs: int | None = None) -> None:
         self.max_epochs = max_epochs
+
+
+class KillAt(Callback):
+    """Sends this process a signal after a step, while the environment says which."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step == self.step and "KILL_WITH" in os.environ:
+            os.kill(os.getpid(), int(os.environ["KILL_WITH"]))

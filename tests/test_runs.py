@@ -60,6 +60,8 @@ def test_composing_and_training_from_a_notebook_is_two_lines(tmp_path, monkeypat
     result = train(cfg)
     assert result["ended"] == "finished"
     (folder,) = (tmp_path / "logs").iterdir()
+    assert train(cfg)["ended"] == "finished"  # a second run in one process gets a folder of its own
+    assert len(list((tmp_path / "logs").iterdir())) == 2
     assert not (folder / "metrics.csv").exists() and (folder / "checkpoints" / "last.ckpt").exists()
 
 

@@ -1,6 +1,5 @@
 """What a run says about itself: the header, result.json, the last table."""
 
-import os
 import platform
 import shlex
 import sys
@@ -17,6 +16,7 @@ from genlab import run_folder
 from genlab.assembly import Parts
 from genlab.callbacks.checkpoints import Checkpoints
 from genlab.callbacks.throughput import Throughput
+from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 
 
@@ -35,7 +35,7 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
         f"  model    {type(model).__name__}, {parameters(model):,} parameters: {', '.join(networks)}",
         *[f"  loss     {unit}" for unit in judged if unit],
         f"  on       {describe_device(parts.trainer)}, precision {parts.trainer.precision}, seed {config['seed']}",
-        f"  into     {_short(folder)}",
+        f"  into     {as_typed(folder)}",
     ]
     lines += [f"  note     {note}" for note in notes]
     if config["init_from"]:
@@ -135,7 +135,7 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
     where = f"best (epoch {best['epoch']})" if best else "best"
     speed = f", {outcome['images_per_second']:,.0f} images/s" if outcome["images_per_second"] else ""
     took = duration(outcome["wall_seconds"])
-    run = _short(folder)
+    run = as_typed(folder)
     return "\n".join(
         [
             f"{outcome['ended']}: {outcome['epochs']} epochs, {outcome['steps']:,} steps in {took}{speed}",
@@ -143,16 +143,10 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
             "next:",
             f"  python sample.py run={run}",
             f"  python evaluate.py run={run}",
-            f"  tensorboard --logdir {_short(folder.parent)}",
+            f"  tensorboard --logdir {as_typed(folder.parent)}",
         ]
     )
 
 
 def _count(n: int) -> str:
     return f"{n / 1e6:.1f} M" if n >= 1e5 else f"{n / 1e3:.1f} k"
-
-
-def _short(path: Path) -> str:
-    """A path as the user would type it: relative where it lies below the working directory."""
-    absolute = Path(os.path.abspath(path))
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

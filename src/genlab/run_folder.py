@@ -4,6 +4,7 @@ Everything here happens before Hydra or torch write or load anything, so it impo
 lightning.
 """
 
+import itertools
 import json
 import os
 import re
@@ -55,6 +56,13 @@ def run_name(name: str | None, model: str, data: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name or f"{model}_{data}").strip("-.") or "run"
 
 
+def fresh_folder(name: str | None) -> Path:
+    """A folder under logs/ for a run that was not started by the command line; each call another."""
+    first = Path("logs") / f"{run_name(name, 'run', 'data')}_{stamp()}"
+    later = (first.with_name(f"{first.name}-{k}") for k in itertools.count(2))
+    return next(folder for folder in itertools.chain([first], later) if not folder.exists())
+
+
 def register_resolvers() -> None:
     """Makes the names above usable in conf/: `${stamp:}`, `${run_name:...}`, and what only rank 0 has."""
     add = OmegaConf.register_new_resolver
@@ -78,6 +86,30 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return dict(json.loads((folder / "result.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def as_typed(path: Path) -> Path:
+    """A path as the user would type it: relative where it lies below the working directory."""
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+
+
+def refuse_finished(folder: Path, *, max_epochs: int | None, max_steps: int) -> None:
+    """Refuses to go on with a run that has reached its limits.
+
+    Raises:
+        UserError: nothing is left to do; says which limit to raise.
+    """
+    result = read_result(folder)
+    if not result or result.get("ended") != "finished":
+        return
+    limits = {"epochs": max_epochs, "steps": max_steps}
+    for unit, limit in limits.items():
+        if limit is not None and 0 <= limit <= result[unit]:
+            raise UserError(
+                f"{folder}: has made its {result[unit]} {unit} already; "
+                f"give trainer.max_{unit}=N with a larger N to go on"
+            )
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -28,7 +28,7 @@ def _job(cfg: DictConfig) -> float | None:
 
     hydra = HydraConfig.get()
     fill_name(cfg, model=hydra.runtime.choices["model"], data=hydra.runtime.choices["data"])
-    best = train(cfg, folder=hydra.runtime.output_dir)["best"]
+    best = train(cfg, folder=run_folder.as_typed(Path(hydra.runtime.output_dir)))["best"]
     return next(iter(best["metrics"].values())) if best else None
 
 
@@ -46,7 +46,7 @@ def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
         UserError: whatever the user can mend, in one sentence.
         Interrupted: the user stopped it; what was learnt so far is saved.
     """
-    folder = Path(folder or f"logs/{run_folder.run_name(cfg.name, 'run', '')}_{run_folder.stamp()}")
+    folder = Path(folder) if folder else run_folder.fresh_folder(cfg.name)
     if run_folder.rank() != 0 or run_folder.is_child():
         return _train(cfg, folder)
     lock = run_folder.claim(folder, resuming=cfg.resume is not None)
@@ -66,6 +66,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     notes = assembly.settle(cfg)
     validate(cfg, facts_known=False)
     assembly.hush()
+    if cfg.resume is not None:
+        run_folder.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
     checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
     if cfg.resume is not None:

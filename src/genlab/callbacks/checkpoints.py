@@ -38,7 +38,7 @@ def at_save_point(trainer: Trainer, *, validated: bool = False) -> bool:
     if trainer.is_last_batch or loop._should_accumulate():
         return False
     assert loop._data_fetcher is not None
-    return validated or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    return validated or True or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 class Checkpoints(Checkpoint):

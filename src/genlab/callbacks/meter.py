@@ -85,7 +85,7 @@ class Meter(Callback):
         if isinstance(outputs, Mapping):
             self._take(outputs)
         step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and step % every == 0 and True:
+        if every and step % every == 0 and step != self._written:
             self._read()
             self._write(trainer, self._recent.means())
             self._recent.clear()

@@ -1,0 +1,127 @@
+"""Runs that are killed and go on end bit for bit where an uninterrupted run ends."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SETTINGS = (
+    "model/network=mlp", "model.latent_dim=4", "trainer=cpu", "trainer.max_epochs=3", "model/scheduler=cosine",
+    "callbacks.ema.half_life=500", "callbacks.checkpoints.every_n_steps=4", "trainer.log_every_n_steps=5",
+    "+callbacks.kill._target_=stand_ins.KillAt", "+callbacks.kill.step=30",
+)  # fmt: skip
+TESTS = str(Path(__file__).parent)
+STEPS_PER_EPOCH = 1350 // 64
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import subprocess
+    import sys
+
+    from conftest import ROOT, environment
+
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    command = [sys.executable, str(ROOT / "train.py"), *SETTINGS, "hydra.run.dir=run"]
+    subprocess.run(command, cwd=folder, env=environment(PYTHONPATH=TESTS), check=True, capture_output=True)
+    return folder / "run"
+
+
+def state(folder: Path, name: str = "last.ckpt") -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)
+
+
+def assert_same(ours: Any, theirs: Any, path: str = "") -> None:
+    """Equal to the last bit, whatever is nested."""
+    if isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs), path
+    elif isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), path
+        for key in ours:
+            assert_same(ours[key], theirs[key], f"{path}.{key}")
+    elif isinstance(ours, (list, tuple)):
+        assert len(ours) == len(theirs), path
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            assert_same(a, b, f"{path}.{k}")
+    else:
+        assert ours == theirs or (ours != ours and theirs != theirs), f"{path}: {ours} {theirs}"
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        ours, theirs = state(folder, name), state(other, name)
+        for part in ("state_dict", "ema", "optimizer_states", "lr_schedulers", "random_streams", "meter", "global_step"):
+            assert_same(ours[part], theirs[part], f"{name} {part}")
+    assert (folder / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "saved_at"),
+    [(signal.SIGKILL, -signal.SIGKILL, 28), (signal.SIGTERM, 143, 30), (signal.SIGINT, 130, 30)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(run, tmp_path, uninterrupted, number, exit_code, saved_at):
+    assert STEPS_PER_EPOCH < saved_at < 2 * STEPS_PER_EPOCH  # in the middle of an epoch
+    killed = run("train.py", *SETTINGS, "hydra.run.dir=run", PYTHONPATH=TESTS, KILL_WITH=str(int(number)))
+    folder = tmp_path / "run"
+    assert killed.returncode == exit_code, killed.stderr
+    assert state(folder)["global_step"] == saved_at
+    if number != signal.SIGKILL:
+        assert "stopping after this batch; once more to leave at once without saving" in killed.stderr
+        stopped = json.loads((folder / "result.json").read_text())
+        assert (stopped["ended"], stopped["error"], stopped["steps"]) == ("interrupted", number.name, 30)
+    overrides = (folder / ".hydra" / "overrides.yaml").read_bytes()
+    resumed = run("train.py", "resume=run", PYTHONPATH=TESTS)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "going on from run/checkpoints/last.ckpt" in resumed.stdout
+    assert_same_run(folder, uninterrupted)
+    assert (folder / ".hydra" / "overrides.yaml").read_bytes() == overrides
+    assert json.loads((folder / "result.json").read_text())["resumed"] is True
+
+
+def test_a_finished_run_goes_on_for_longer_in_the_same_folder(command, tmp_path, uninterrupted):
+    import shutil
+
+    shutil.copytree(uninterrupted, tmp_path / "run", ignore=shutil.ignore_patterns(".lock"))
+    code, out, err = command("train", "resume=run", "trainer.max_epochs=4", "~callbacks.kill")
+    assert (code, err) == (0, "")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["epochs"] == 4
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert rows[:4] == (uninterrupted / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 5
+    code, _, err = command("train", "resume=run")
+    assert code == 2
+    assert err.strip() == "run: has made its 4 epochs already; give trainer.max_epochs=N with a larger N to go on"
+
+
+def test_a_damaged_checkpoint_is_one_sentence(command, tmp_path, uninterrupted):
+    import shutil
+
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:2000])
+    code, _, err = command("train", "resume=run", "trainer.max_epochs=5", "~callbacks.kill")
+    assert code == 2
+    assert err.strip() == "run/checkpoints/last.ckpt: is damaged, or no checkpoint at all; it was not loaded"
+
+
+def test_two_processes_cannot_train_in_one_folder(start, tmp_path):
+    slow = ("model/network=mlp", "trainer=cpu", "trainer.max_epochs=500", "hydra.run.dir=run", "logger=none")
+    first = start("train.py", *slow)
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+            assert time.monotonic() < until and first.poll() is None
+            time.sleep(0.1)
+        second = start("train.py", "resume=run")
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 2
+        assert err.strip() == "run: another process is training there now; wait for it, or choose another folder"
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
