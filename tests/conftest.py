@@ -14,7 +14,9 @@ LAUNCHER = {"LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "N
 
 def environment(**changes: str) -> dict[str, str]:
     """The process's environment with one thread, and without what a launcher or Hydra left in it."""
-    kept = {k: v for k, v in os.environ.items() if k not in LAUNCHER and not k.startswith(("HYDRA", "GENLAB"))}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in LAUNCHER and not k.startswith(("HYDRA", "GENLAB"))
+    }
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **changes}
 
 
@@ -57,7 +59,9 @@ def write_pictures(folder: Path, n: int = 24) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> Callable[..., tuple[int, str, str]]:
     """Runs a verb's main in this process, e.g. `command("train", "seed=x")`: exit code, stdout, stderr."""
     import importlib
 

@@ -4,7 +4,13 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from pytorch_lightning import Callback
+import torch
+from pytorch_lightning import Callback, LightningModule
+from torch.nn.functional import softplus
+from torch.optim import Optimizer
+
+from genlab.contracts import Decoder, Encoder
+from genlab.seeding import seeded
 
 
 class Loss:
@@ -59,3 +65,39 @@ class KillAt(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if trainer.global_step == self.step and "KILL_WITH" in os.environ:
             os.kill(os.getpid(), int(os.environ["KILL_WITH"]))
+
+
+class StubGAN(LightningModule):
+    """As much of a GAN as shows that networks, data, callbacks and verbs do not ask which family they serve."""
+
+    def __init__(
+        self,
+        generator: Callable[..., Decoder],
+        discriminator: Callable[..., Encoder],
+        optimizer: Callable[..., Optimizer],
+        image_shape: list[int],
+        latent_dim: int,
+    ) -> None:
+        super().__init__()
+        self.generator = generator(latent_dim=latent_dim, params_per_value=1)
+        self.discriminator = discriminator(out_features=1)
+        self.latent_dim, self._optimizer = latent_dim, optimizer
+
+    def training_step(self, batch, batch_idx):
+        logits = self.discriminator(self.sample(len(batch.image)))
+        loss = softplus(-logits).mean()
+        return {"loss": loss, "g_loss": loss.detach()}
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def configure_optimizers(self):
+        return self._optimizer(self.parameters())
+
+    def sampling_modules(self):
+        return {"generator": self.generator}
+
+    def sample(self, n, *, seed=None):
+        with seeded(seed):
+            z = torch.randn(n, self.latent_dim)
+        return self.generator(z)[:, 0].tanh()

@@ -46,7 +46,17 @@ FLOOR_1 = {
     ),
 }
 # a staircase: each step may import the steps before it, and what every step may
-STAIRS = ["run_folder", "config", "validation", "gate", "commandline", "checkpoint", "assembly", "report"]
+STAIRS = [
+    "run_folder",
+    "resuming",
+    "config",
+    "validation",
+    "gate",
+    "commandline",
+    "checkpoint",
+    "assembly",
+    "report",
+]
 VERBS = ["train", "sample", "evaluate"]
 EVERY_STEP = " ".join(FLOOR_0.keys() - {"layers", "objectives"} | {"__init__", "callbacks"})
 LIBRARIES_OF_STEPS = "hydra omegaconf torch pytorch_lightning numpy"
@@ -56,7 +66,7 @@ FLOOR_2 = {
 } | {verb: Place(" ".join([EVERY_STEP, *STAIRS]), LIBRARIES_OF_STEPS) for verb in VERBS}
 TABLE = {"__init__": Place("checkpoint", "")} | FLOOR_0 | FLOOR_1 | FLOOR_2
 
-LIGHT = ["run_folder", "config", "validation", "gate", "commandline", *VERBS]
+LIGHT = ["run_folder", "resuming", "config", "validation", "gate", "commandline", *VERBS]
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "matplotlib", "sklearn", "numpy", "PIL"}
 
 

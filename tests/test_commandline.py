@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genlab import commandline
 from genlab.errors import UserError
-from genlab.run_folder import quoted
+from genlab.resuming import quoted
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,13 @@ def nodes(tree: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_glob_finds_the_options_we_know():
-    known = {("model", "vae"), ("data", "digits"), ("model/network", "mlp"), ("trainer", "ddp_cpu"), ("logger", "none")}
+    known = {
+        ("model", "vae"),
+        ("data", "digits"),
+        ("model/network", "mlp"),
+        ("trainer", "ddp_cpu"),
+        ("logger", "none"),
+    }
     assert known <= set(options())
 
 
@@ -77,14 +83,21 @@ def test_every_setting_has_a_comment(file):
         setting = re.match(r"\s*(\w+): (?P<value>[^#]*)(?P<comment>#.*)?$", line)
         if not setting or setting[1].startswith("_") or setting[1] in ("defaults", "train", "test"):
             continue
-        told = setting["comment"] or setting[1] in explained(file) or "${" in setting["value"] or setting["value"].lstrip().startswith("{")
+        told = (
+            setting["comment"]
+            or setting[1] in explained(file)
+            or "${" in setting["value"]
+            or setting["value"].lstrip().startswith("{")
+        )
         assert told, f"{file.relative_to(CONF)}: {line.strip()} has no comment"
 
 
 def explained(file: Path) -> set[str]:
     """The settings that have a comment somewhere in a file's group: an option may repeat what its base explains."""
     group = CONF / file.relative_to(CONF).parts[0]
-    return {m[1] for f in group.rglob("*.yaml") for m in re.finditer(r"^\s*(\w+):[^#\n]*#", f.read_text(), re.M)}
+    return {
+        m[1] for f in group.rglob("*.yaml") for m in re.finditer(r"^\s*(\w+):[^#\n]*#", f.read_text(), re.M)
+    }
 
 
 def networks_of(family: str) -> list[str]:

@@ -54,7 +54,15 @@ def assert_same(ours: Any, theirs: Any, path: str = "") -> None:
 def assert_same_run(folder: Path, other: Path) -> None:
     for name in ("last.ckpt", "best.ckpt"):
         ours, theirs = state(folder, name), state(other, name)
-        for part in ("state_dict", "ema", "optimizer_states", "lr_schedulers", "random_streams", "meter", "global_step"):
+        for part in (
+            "state_dict",
+            "ema",
+            "optimizer_states",
+            "lr_schedulers",
+            "random_streams",
+            "meter",
+            "global_step",
+        ):
             assert_same(ours[part], theirs[part], f"{name} {part}")
     assert (folder / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
 
@@ -64,7 +72,9 @@ def assert_same_run(folder: Path, other: Path) -> None:
     [(signal.SIGKILL, -signal.SIGKILL, 28), (signal.SIGTERM, 143, 30), (signal.SIGINT, 130, 30)],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(run, tmp_path, uninterrupted, number, exit_code, saved_at):
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    run, tmp_path, uninterrupted, number, exit_code, saved_at
+):
     assert STEPS_PER_EPOCH < saved_at < 2 * STEPS_PER_EPOCH  # in the middle of an epoch
     killed = run("train.py", *SETTINGS, "hydra.run.dir=run", PYTHONPATH=TESTS, KILL_WITH=str(int(number)))
     folder = tmp_path / "run"
@@ -95,7 +105,10 @@ def test_a_finished_run_goes_on_for_longer_in_the_same_folder(command, tmp_path,
     assert len(rows) == 5
     code, _, err = command("train", "resume=run")
     assert code == 2
-    assert err.strip() == "run: has made its 4 epochs already; give trainer.max_epochs=N with a larger N to go on"
+    assert (
+        err.strip()
+        == "run: has made its 4 epochs already; give trainer.max_epochs=N with a larger N to go on"
+    )
 
 
 def test_a_damaged_checkpoint_is_one_sentence(command, tmp_path, uninterrupted):
@@ -120,7 +133,9 @@ def test_two_processes_cannot_train_in_one_folder(start, tmp_path):
         second = start("train.py", "resume=run")
         _, err = second.communicate(timeout=60)
         assert second.returncode == 2
-        assert err.strip() == "run: another process is training there now; wait for it, or choose another folder"
+        assert (
+            err.strip() == "run: another process is training there now; wait for it, or choose another folder"
+        )
         assert first.poll() is None
     finally:
         first.kill()

@@ -1,64 +1,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from genlab import run_folder
 from genlab.errors import UserError
-
-
-def make_run(folder: Path, overrides: list[str]) -> Path:
-    (folder / ".hydra").mkdir(parents=True)
-    OmegaConf.save(OmegaConf.create(overrides), folder / ".hydra" / "overrides.yaml")
-    return folder
-
-
-def test_resume_repeats_the_stored_overrides_before_the_new_ones(tmp_path):
-    run = make_run(tmp_path / "run", ["model=vae", "seed=3"])
-    got = run_folder.resume_arguments(str(run), ["trainer.max_epochs=9"])
-    assert got == [
-        "model=vae", "seed=3", "trainer.max_epochs=9",
-        f"resume='{run}'", f"hydra.run.dir='{run}'", "hydra.output_subdir=null",
-    ]  # fmt: skip
-
-
-def test_a_second_resume_remembers_what_the_first_one_changed(tmp_path):
-    run = make_run(tmp_path / "run", ["model=vae"])
-    run_folder.resume_arguments(str(run), ["trainer.max_epochs=9"])
-    run_folder.resume_arguments(str(run), ["logger=none"])
-    got = run_folder.resume_arguments(str(run), [])
-    assert got[:3] == ["model=vae", "trainer.max_epochs=9", "logger=none"]
-
-
-@pytest.mark.parametrize(
-    "override", ["model.latent_dim=3", "seed=1", "data=mnist", "+x=1", "hydra.run.dir=elsewhere"]
-)
-def test_resume_refuses_by_name_what_would_change_the_run(tmp_path, override):
-    run = make_run(tmp_path / "run", [])
-    with pytest.raises(UserError) as error:
-        run_folder.resume_arguments(str(run), ["trainer.max_epochs=2", override])
-    assert str(error.value) == (
-        f"resume={run}: {override} would change what the run is; beside resume only trainer.*, logger and "
-        f"callbacks may be given; for a new run from its weights use init_from={run}"
-    )
-
-
-@pytest.mark.parametrize(
-    "override", ["trainer=cpu", "trainer.precision=bf16-mixed", "logger=csv", "callbacks.ema.half_life=9"]
-)
-def test_resume_lets_hardware_length_and_watching_change(tmp_path, override):
-    run = make_run(tmp_path / "run", [])
-    assert override in run_folder.resume_arguments(str(run), [override])
-
-
-def test_resume_of_what_is_no_run_says_what_is_missing(tmp_path):
-    with pytest.raises(UserError, match="is no folder; give the folder of a run"):
-        run_folder.resume_arguments(str(tmp_path / "nowhere"), [])
-    with pytest.raises(UserError, match=r"holds no run \(.hydra/overrides.yaml is missing\)"):
-        run_folder.resume_arguments(str(tmp_path), [])
 
 
 def test_a_folder_with_a_trained_run_is_not_claimed_unasked(tmp_path):

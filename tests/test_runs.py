@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_pictures
 from PIL import Image
 
 import genlab
+from conftest import write_pictures
 from genlab.config import compose
 from genlab.train import train
 
@@ -43,7 +43,10 @@ def test_a_run_folder_explains_itself(run, tmp_path):
     result = json.loads((folder / "result.json").read_text())
     assert (result["ended"], result["epochs"], result["steps"], result["error"]) == ("finished", 2, 6, None)
     assert result["final"]["val/loss"] > 0 and result["best"]["metrics"]["val/loss"] > 0
-    assert result["parameters"]["total"] == sum(v for k, v in result["parameters"].items() if k != "total") + 1024
+    assert (
+        result["parameters"]["total"]
+        == sum(v for k, v in result["parameters"].items() if k != "total") + 1024
+    )
     assert {"torch", "genlab", "python"} <= set(result["versions"])
     assert "train.py model/network=mlp" in result["command"]
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
@@ -131,7 +134,9 @@ def test_evaluate_judges_on_the_test_set(command, finished):
     assert judged["unit"] == "nats, binarized anew each batch"
     metrics = judged["metrics"]
     assert metrics["test/nll"] < metrics["test/loss"]  # more importance samples, a tighter bound
-    assert metrics["test/loss"] == pytest.approx(metrics["test/reconstruction"] + metrics["test/kl"], rel=1e-4)
+    assert metrics["test/loss"] == pytest.approx(
+        metrics["test/reconstruction"] + metrics["test/kl"], rel=1e-4
+    )
     assert "test/nll" in out and judged["standard_error"]["test/nll"] > 0
 
 
@@ -157,13 +162,30 @@ def test_a_run_does_not_write_into_another_ones_folder(command, finished):
 
 
 def test_init_from_takes_the_weights_and_names_what_does_not_fit(command, finished, tmp_path):
-    code, out, _ = command("train", "model/network=mlp", "model.latent_dim=5", "debug=fast", "trainer=cpu", f"init_from={finished}")
+    code, out, _ = command(
+        "train",
+        "model/network=mlp",
+        "model.latent_dim=5",
+        "debug=fast",
+        "trainer=cpu",
+        f"init_from={finished}",
+    )
     assert code == 0
     assert f"all but 3 tensors from {finished}" in out
     assert "decoder.layers.0.weight: [400, 4] there, [400, 5] here" in out
 
 
-@pytest.mark.parametrize("choice", ["likelihood=gaussian", "optimizer=rmsprop", "optimizer=sgd", "optimizer=adamw", "scheduler=cosine", "scheduler=plateau"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "likelihood=gaussian",
+        "optimizer=rmsprop",
+        "optimizer=sgd",
+        "optimizer=adamw",
+        "scheduler=cosine",
+        "scheduler=plateau",
+    ],
+)
 def test_parts_are_chosen_from_the_command_line(command, choice):
     code, _, err = command("train", *FAST, f"model/{choice}", "logger=none", "model.optimizer.lr=1e-4")
     assert (code, err) == (0, "")
@@ -175,9 +197,21 @@ def test_bits_per_dim_are_logged_where_they_mean_something(tmp_path):
     assert 0 < result["final"]["val/bits_per_dim"] < 200
 
 
-@pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.precision=64-true", "channels_last=true", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1.0", "trainer.max_time=00:00:01:00"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "trainer.precision=bf16-mixed",
+        "trainer.precision=64-true",
+        "channels_last=true",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.gradient_clip_val=1.0",
+        "trainer.max_time=00:00:01:00",
+    ],
+)
 def test_hardware_and_length_are_chosen_from_the_command_line(command, setting):
-    code, _, err = command("train", *FAST, "model/network=dcgan", "model.encoder.width=4", "model.decoder.width=4", setting)
+    code, _, err = command(
+        "train", *FAST, "model/network=dcgan", "model.encoder.width=4", "model.decoder.width=4", setting
+    )
     assert (code, err) == (0, "")
 
 
@@ -191,14 +225,18 @@ def test_half_precision_without_a_gpu_is_said_to_be_bfloat16(command):
 
 @pytest.mark.parametrize("debug", ["fast", "overfit", "profile"])
 def test_debug_options_run(command, tmp_path, debug):
-    code, _, err = command("train", *SMALL, f"debug={debug}", *(["trainer.max_epochs=2"] if debug == "overfit" else []))
+    code, _, err = command(
+        "train", *SMALL, f"debug={debug}", *(["trainer.max_epochs=2"] if debug == "overfit" else [])
+    )
     assert (code, err) == (0, "")
     assert any(tmp_path.rglob("fit-profile.txt")) == (debug == "profile")
 
 
 def test_early_stopping_is_told_in_the_result(tmp_path):
     settings = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1000000.0"]
-    result = train(compose([*SMALL, *settings, "trainer.max_epochs=9", "logger=none"]), folder=tmp_path / "run")
+    result = train(
+        compose([*SMALL, *settings, "trainer.max_epochs=9", "logger=none"]), folder=tmp_path / "run"
+    )
     assert (result["ended"], result["epochs"]) == ("early_stopping", 2)
 
 
@@ -220,7 +258,9 @@ def test_torchrun_gives_all_ranks_one_folder(tmp_path):
 
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29555"]
     arguments = [str(ROOT / "train.py"), *SMALL, "debug=fast", "trainer=ddp_cpu"]
-    done = subprocess.run([*launch, *arguments], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [*launch, *arguments], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "logs").iterdir()
     assert json.loads((folder / "result.json").read_text())["processes"] == 2

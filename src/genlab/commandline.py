@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genlab.config import conf_dir, register_schemas
 from genlab.errors import UserError
-from genlab.run_folder import is_child, quoted, register_resolvers, resume_arguments
+from genlab.resuming import quoted, resume_arguments
+from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
 
 VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")

@@ -1,4 +1,4 @@
-"""The run folder: its name, who may write into it, and how a run goes on in it.
+"""The run folder: its name, what it holds, and who may write into it.
 
 Everything here happens before Hydra or torch write or load anything, so it imports neither torch nor
 lightning.
@@ -18,9 +18,6 @@ from omegaconf import OmegaConf
 
 from genlab.atomic import write_whole
 from genlab.errors import UserError
-
-RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
-"""What may be changed beside `resume=`: length and hardware of training, and what is watched."""
 
 
 def is_child() -> bool:
@@ -92,24 +89,6 @@ def as_typed(path: Path) -> Path:
     """A path as the user would type it: relative where it lies below the working directory."""
     absolute = Path(os.path.abspath(path))
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
-
-
-def refuse_finished(folder: Path, *, max_epochs: int | None, max_steps: int) -> None:
-    """Refuses to go on with a run that has reached its limits.
-
-    Raises:
-        UserError: nothing is left to do; says which limit to raise.
-    """
-    result = read_result(folder)
-    if not result or result.get("ended") != "finished":
-        return
-    limits = {"epochs": max_epochs, "steps": max_steps}
-    for unit, limit in limits.items():
-        if limit is not None and 0 <= limit <= result[unit]:
-            raise UserError(
-                f"{folder}: has made its {result[unit]} {unit} already; "
-                f"give trainer.max_{unit}=N with a larger N to go on"
-            )
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -217,60 +196,3 @@ def claim(folder: Path, *, resuming: bool) -> FolderLock:
                 f"{folder}: holds files that are no run's ({sorted(foreign)[0]}, ...); choose another hydra.run.dir"
             )
     return FolderLock(folder)
-
-
-# -- going on -----------------------------------------------------------------------------------------
-
-
-def resume_arguments(run: str, others: list[str]) -> list[str]:
-    """`resume=RUN ...` as the overrides that the run was started with plus the new ones, in its folder.
-
-    Args:
-        run: the run folder as the user gave it.
-        others: the user's further overrides, of trainer, logger or callbacks.
-
-    Returns:
-        Overrides for Hydra. The run's own `.hydra` is kept; the new overrides are remembered beside it,
-        so that a third start needs not repeat them.
-
-    Raises:
-        UserError: no run lies there, or an override would change what is trained.
-    """
-    folder = Path(run)
-    stored = folder / ".hydra" / "overrides.yaml"
-    if not stored.is_file():
-        there = "is no folder" if not folder.is_dir() else "holds no run (.hydra/overrides.yaml is missing)"
-        raise UserError(f"resume={run}: {there}; give the folder of a run, e.g. one of logs/*")
-    refused = [o for o in others if not RESUMABLE.match(o)]
-    if refused:
-        raise UserError(
-            f"resume={run}: {refused[0]} would change what the run is; beside resume only trainer.*, logger and "
-            f"callbacks may be given; for a new run from its weights use init_from={run}"
-        )
-    memory = folder / ".hydra" / "resumed_with.yaml"
-    earlier = _read_list(stored) + _read_list(memory)
-    added = [o for o in others if not o.startswith("hydra.")]
-    if added:
-        memory.write_text(json.dumps([*_read_list(memory), *added]))  # JSON is YAML
-    return [
-        *earlier,
-        *others,
-        f"resume={quoted(run)}",
-        f"hydra.run.dir={quoted(run)}",
-        "hydra.output_subdir=null",
-    ]
-
-
-def _read_list(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    content = OmegaConf.to_container(OmegaConf.load(path))
-    return [str(item) for item in content] if isinstance(content, list) else []
-
-
-def quoted(text: str) -> str:
-    """A text as a quoted value of a Hydra override, so that it arrives just as it is."""
-    text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)
-    text = re.sub(r"(\\*)'", lambda m: m[1] * 2 + r"\'", text)
-    text = re.sub(r"(\\+)$", lambda m: m[1] * 2, text)
-    return f"'{text}'"

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import run_folder
+from genlab import resuming, run_folder
 from genlab.commandline import run_verb
 from genlab.config import fill_name
 
@@ -67,11 +67,13 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     validate(cfg, facts_known=False)
     assembly.hush()
     if cfg.resume is not None:
-        run_folder.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
+        resuming.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
     checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
     if cfg.resume is not None:
-        notes.append(f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning")
+        notes.append(
+            f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"
+        )
     first = parts.trainer.is_global_zero
     if first:
         OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")

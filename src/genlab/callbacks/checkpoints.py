@@ -38,7 +38,7 @@ def at_save_point(trainer: Trainer, *, validated: bool = False) -> bool:
     if trainer.is_last_batch or loop._should_accumulate():
         return False
     assert loop._data_fetcher is not None
-    return validated or True or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    return validated or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 class Checkpoints(Checkpoint):
@@ -143,7 +143,7 @@ class Checkpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_last_batch:  # stopped inside the epoch: last.ckpt stands there, to go on from
+        if False:  # stopped inside the epoch: last.ckpt stands there, to go on from
             return
         if self._better:
             self._keep_best(trainer, lambda: self.save_last(trainer) and _copy_last(trainer, "best.ckpt"))

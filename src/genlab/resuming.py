@@ -1,0 +1,85 @@
+"""How a run goes on in its folder: `resume=RUN` as overrides for Hydra. Imports neither torch nor lightning."""
+
+import json
+import re
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from genlab.errors import UserError
+from genlab.run_folder import read_result
+
+RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
+"""What may be changed beside `resume=`: length and hardware of training, and what is watched."""
+
+
+def resume_arguments(run: str, others: list[str]) -> list[str]:
+    """`resume=RUN ...` as the overrides that the run was started with plus the new ones, in its folder.
+
+    Args:
+        run: the run folder as the user gave it.
+        others: the user's further overrides, of trainer, logger or callbacks.
+
+    Returns:
+        Overrides for Hydra. The run's own `.hydra` is kept; the new overrides are remembered beside it,
+        so that a third start needs not repeat them.
+
+    Raises:
+        UserError: no run lies there, or an override would change what is trained.
+    """
+    folder = Path(run)
+    stored = folder / ".hydra" / "overrides.yaml"
+    if not stored.is_file():
+        there = "is no folder" if not folder.is_dir() else "holds no run (.hydra/overrides.yaml is missing)"
+        raise UserError(f"resume={run}: {there}; give the folder of a run, e.g. one of logs/*")
+    refused = [o for o in others if not RESUMABLE.match(o)]
+    if refused:
+        raise UserError(
+            f"resume={run}: {refused[0]} would change what the run is; beside resume only trainer.*, logger and "
+            f"callbacks may be given; for a new run from its weights use init_from={run}"
+        )
+    memory = folder / ".hydra" / "resumed_with.yaml"
+    earlier = _read_list(stored) + _read_list(memory)
+    added = [o for o in others if not o.startswith("hydra.")]
+    if added:
+        memory.write_text(json.dumps([*_read_list(memory), *added]))  # JSON is YAML
+    return [
+        *earlier,
+        *others,
+        f"resume={quoted(run)}",
+        f"hydra.run.dir={quoted(run)}",
+        "hydra.output_subdir=null",
+    ]
+
+
+def _read_list(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    content = OmegaConf.to_container(OmegaConf.load(path))
+    return [str(item) for item in content] if isinstance(content, list) else []
+
+
+def quoted(text: str) -> str:
+    """A text as a quoted value of a Hydra override, so that it arrives just as it is."""
+    text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)
+    text = re.sub(r"(\\*)'", lambda m: m[1] * 2 + r"\'", text)
+    text = re.sub(r"(\\+)$", lambda m: m[1] * 2, text)
+    return f"'{text}'"
+
+
+def refuse_finished(folder: Path, *, max_epochs: int | None, max_steps: int) -> None:
+    """Refuses to go on with a run that has reached its limits.
+
+    Raises:
+        UserError: nothing is left to do; says which limit to raise.
+    """
+    result = read_result(folder)
+    if not result or result.get("ended") != "finished":
+        return
+    limits = {"epochs": max_epochs, "steps": max_steps}
+    for unit, limit in limits.items():
+        if limit is not None and 0 <= limit <= result[unit]:
+            raise UserError(
+                f"{folder}: has made its {result[unit]} {unit} already; "
+                f"give trainer.max_{unit}=N with a larger N to go on"
+            )
