@@ -143,7 +143,7 @@ class Checkpoints(Checkpoint):
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if False:  # stopped inside the epoch: last.ckpt stands there, to go on from
+        if not trainer.is_last_batch:  # stopped inside the epoch: last.ckpt stands there, to go on from
             return
         if self._better:
             self._keep_best(trainer, lambda: self.save_last(trainer) and _copy_last(trainer, "best.ckpt"))
