@@ -157,13 +157,14 @@ def run(trainer: Trainer, model: LightningModule | None = None, *, resume: bool 
 
 
 class Kill(Callback):
-    """Ends the process, as far as a test can, in the midst of the batch after `batches` finished ones."""
+    """Ends the process, as far as a test can, at a hook after so many batches began."""
 
-    def __init__(self, batches: int) -> None:
+    def __init__(self, batches: int, hook: str = "on_train_batch_start") -> None:
         self.batches = batches
+        setattr(self, hook, self.kill)
 
-    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
-        if trainer.fit_loop.total_batch_idx == self.batches:
+    def kill(self, trainer: Trainer, *args: Any) -> None:
+        if trainer.fit_loop.total_batch_idx + 1 == self.batches:
             raise Killed
 
 

@@ -34,21 +34,33 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     return make
 
 
-@pytest.mark.parametrize("batches", [3, 7, 9, 14])
+VALIDATIONS = {"validation inside the epoch": 13, "validation every second epoch": 14, "a limit in steps": 14}
+
+
+@pytest.mark.parametrize("batches", [4, 8, 10, 15])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_killed_run_goes_on_bit_for_bit(
     name: str, batches: int, tmp_path: Path, uninterrupted: Callable[[str], Path]
 ) -> None:
-    with pytest.raises(Killed):
-        killed = quiet_trainer(tmp_path, [*all_callbacks(every_n_steps=1), Kill(batches)], **SETTINGS[name])
-        run(killed)
-    run(quiet_trainer(tmp_path, all_callbacks(every_n_steps=1), **SETTINGS[name]), resume=True)
+    kill_and_resume(tmp_path, Kill(batches), uninterrupted(name), **SETTINGS[name])
 
-    whole = uninterrupted(name)
+
+@pytest.mark.parametrize(("name", "batches"), VALIDATIONS.items())
+def test_a_run_killed_in_a_validation_makes_it_again(
+    name: str, batches: int, tmp_path: Path, uninterrupted: Callable[[str], Path]
+) -> None:
+    kill_and_resume(tmp_path, Kill(batches, "on_validation_start"), uninterrupted(name), **SETTINGS[name])
+
+
+def kill_and_resume(folder: Path, kill: Kill, whole: Path, **settings: Any) -> None:
+    with pytest.raises(Killed):
+        run(quiet_trainer(folder, [*all_callbacks(every_n_steps=1), kill], **settings))
+    run(quiet_trainer(folder, all_callbacks(every_n_steps=1), **settings), resume=True)
+
     for checkpoint in ("checkpoints/last.ckpt", "checkpoints/best.ckpt"):
         # weights, average, optimizer, schedule, random states, meters, early stopping, best score, place
-        assert_same(torch.load(whole / checkpoint), torch.load(tmp_path / checkpoint))
-    assert (tmp_path / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+        assert_same(torch.load(whole / checkpoint), torch.load(folder / checkpoint))
+    assert (folder / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
 def test_a_run_ended_by_its_steps_goes_on_inside_the_epoch(tmp_path: Path) -> None:

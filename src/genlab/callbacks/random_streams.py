@@ -52,7 +52,7 @@ class RandomStreams(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._set_aside = capture(trainer.strategy.root_device)
-        pass
+        _seed(self.seed, _VALIDATION, trainer.global_rank)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._set_aside is not None:
