@@ -3,13 +3,18 @@
 import hashlib
 import pickle
 import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.utils.data import Dataset
 
+from genlab.data.digits import Digits
 from genlab.data.images import ImageData
+from genlab.errors import UserError
 
 
 class Numbered(Dataset):
@@ -56,6 +61,24 @@ def numbered_data(*, num: int = 40, streamed: bool = False, **changes) -> ImageD
         memory_budget=0 if streamed else 1,
         **settings,
     )
+    return ready(data)
+
+
+def fails(message: str, action: Callable[[], object]) -> None:
+    """The action raises a UserError with exactly this message."""
+    with pytest.raises(UserError) as raised:
+        action()
+    assert str(raised.value) == message
+
+
+def digits(**changes) -> ImageData:
+    """A datamodule over the embedded digits, not set up yet."""
+    splits = {"train": partial(Digits, train=True), "test": partial(Digits, train=False)}
+    return ImageData(**splits | {"val_size": 150, "batch_size": 64, "root": "nowhere"} | changes)
+
+
+def ready(data: ImageData) -> ImageData:
+    """Sets a datamodule up for training."""
     data.prepare_data()
     data.setup("fit")
     return data

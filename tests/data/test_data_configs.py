@@ -106,6 +106,10 @@ def test_the_users_own_images_are_built_from_their_folder(tmp_path):
     assert (data.num_train, data.num_val, data.num_test) == (13, 2, 5)
 
 
+def test_the_folder_of_own_images_has_to_be_given():
+    assert OmegaConf.is_missing(data_config("folder"), "path")
+
+
 def test_downloads_go_where_the_environment_says(monkeypatch):
     monkeypatch.setenv("GENLAB_DATA", "/somewhere")
     assert data_config("mnist").root == "/somewhere"

@@ -1,9 +1,9 @@
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from image_files import fails
 from PIL import Image
 
 from genlab.data.folder import Folder
@@ -80,6 +80,11 @@ def test_the_split_goes_with_the_names_below_the_folder_and_not_with_its_place(p
     assert [f.relative_to(moved) for f in Folder(str(moved), train=False).files] == names
 
 
+def test_the_test_images_are_a_mixture_of_all_folders(pets):
+    targets = Folder(str(pets), train=False, test_size=0.3).targets
+    assert set(targets) == {0, 1, 2} and targets != sorted(targets)
+
+
 def test_a_new_image_leaves_the_test_images_where_they_were(pets):
     before = set(Folder(str(pets), train=False).files)
     paint(pets / "cats" / "new.png")
@@ -130,11 +135,6 @@ def test_streaming_a_folder_gives_the_batches_that_memory_gives(pets):
         torch.testing.assert_close(a.image, b.image, rtol=0, atol=0)
         torch.testing.assert_close(a.label, b.label, rtol=0, atol=0)
     torch.testing.assert_close(held.mean_image(), streamed.mean_image())
-
-
-def fails(message, action):
-    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        action()
 
 
 def test_a_missing_folder_a_file_and_an_empty_folder_are_told_apart(tmp_path):
@@ -205,5 +205,6 @@ def test_the_smallest_folders_still_have_all_three_splits(tmp_path, num):
         paint(tmp_path / f"{i}.png")
     data = data_of(tmp_path, batch_size=1)
     data.setup("test")
+    assert len(Folder(str(tmp_path), train=True, test_size=0.99)) == 2
     assert min(data.num_train, data.num_val, data.num_test) >= 1
     assert data.num_train + data.num_val + data.num_test == num

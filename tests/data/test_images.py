@@ -1,37 +1,14 @@
 import os
-import re
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from image_files import Numbered, numbered_data, numbers
-from PIL import Image
+from image_files import Numbered, digits, fails, numbered_data, numbers, ready
 from torch import nn
-from torch.utils.data import Dataset
 
-from genlab.data.digits import Digits
 from genlab.data.images import ImageData
-from genlab.data.loader import StreamLoader, TensorLoader
-from genlab.errors import UserError
-
-
-def fails(message, action):
-    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        action()
-
-
-def digits(**changes):
-    splits = {"train": partial(Digits, train=True), "test": partial(Digits, train=False)}
-    return ImageData(**splits | {"val_size": 150, "batch_size": 64, "root": "nowhere"} | changes)
-
-
-def ready(data):
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def rows(loader):
@@ -140,13 +117,6 @@ def test_images_become_floats_over_the_whole_range_on_their_way_to_the_model(bud
     assert torch.equal(moved.label, batch.label)
 
 
-def test_data_is_held_up_to_the_budget_and_streamed_beyond():
-    num_bytes = 1500 * 32 * 32
-    fits, exceeds = num_bytes / 2**20, (num_bytes - 1) / 2**20
-    assert isinstance(ready(digits(memory_budget=fits)).train_dataloader(), TensorLoader)
-    assert isinstance(ready(digits(memory_budget=exceeds)).train_dataloader(), StreamLoader)
-
-
 def test_augmentation_sees_float_batches_of_training_only():
     seen = []
 
@@ -163,13 +133,6 @@ def test_augmentation_sees_float_batches_of_training_only():
         darkened = (data.on_after_batch_transfer(batch).image == -1).all()
         assert bool(darkened) is training
     assert seen == [(torch.float32, (4, 1, 2, 2))]
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_the_mean_image_is_that_of_the_training_images_alone(streamed):
-    data = numbered_data(streamed=streamed, drop_last=False)
-    images = torch.cat([batch.image for batch in data.train_dataloader()]).double()
-    torch.testing.assert_close(data.mean_image().double(), images.mean(0) / 127.5 - 1, rtol=0, atol=1e-6)
 
 
 def ranked(rank, world_size, **settings):
@@ -206,71 +169,6 @@ def test_too_few_images_for_one_batch_are_told_before_training():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"image_shape": [1, 28, 28]},
-            "data.image_shape says [1, 28, 28] but the images are [1, 32, 32]; give data.image_shape=[1,32,32],"
-            " or null to take theirs",
-        ),
-        (
-            {"num_classes": 7},
-            "data.num_classes says 7 but the data has 10 classes; give data.num_classes=10, or null"
-            " to take theirs",
-        ),
-        (
-            {"num_classes": 12},
-            "data.num_classes says 12 but the data has 10 classes; give data.num_classes=10, or null"
-            " to take theirs",
-        ),
-        (
-            {"class_names": ["a", "b"]},
-            "data.class_names lists 2 names for 10 classes; list one for each, or give data.class_names=null",
-        ),
-    ],
-)
-def test_a_declared_fact_that_the_data_contradicts_is_refused(changes, message):
-    fails(message, lambda: ready(digits(**changes)))
-
-
-def test_test_images_of_another_shape_are_refused():
-    data = ready(digits(test=partial(Digits, train=False, size=8)))
-    with pytest.raises(
-        UserError, match=r"^data.image_shape says \[1, 32, 32\] but the images are \[1, 8, 8\]; "
-    ):
-        data.setup("test")
-
-
-def test_labels_alone_tell_how_many_classes_there_are_at_least():
-    assert numbered_data(num_classes=None).facts()["num_classes"] == 5
-    assert numbered_data(num_classes=9).facts()["class_names"][-1] == "8"  # labels 5 to 8 happen not to occur
-    with pytest.raises(UserError, match=r"^data.num_classes says 4 but the data has 5 classes; "):
-        numbered_data(num_classes=4)
-    fails(
-        "data.num_classes is null and the data does not tell it; give data.num_classes=N",
-        lambda: numbered_data(num_classes=None, streamed=True),
-    )
-
-
-def test_own_names_of_classes_take_the_place_of_the_datas():
-    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    assert ready(digits(class_names=names)).facts()["class_names"] == names
-
-
-@pytest.mark.parametrize("budget", [0, 100])
-def test_size_and_channels_are_made_what_is_asked_for(budget):
-    data = ready(digits(image_size=20, channels=3, memory_budget=budget, num_workers=0))
-    assert data.facts()["image_shape"] == [3, 20, 20]
-    assert next(iter(data.val_dataloader())).image.shape == (64, 3, 20, 20)
-
-
-def test_held_and_streamed_images_are_resized_to_the_same_bytes():
-    held, streamed = (ready(digits(image_size=20, memory_budget=b, num_workers=0)) for b in (100, 0))
-    for a, b in zip(held.val_dataloader(), streamed.val_dataloader(), strict=True):
-        torch.testing.assert_close(a.image, b.image, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
         ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),
         ({"channels": 2}, "data.channels must be 1 (gray), 3 (colour) or null (as they are), got 2"),
         ({"image_size": 0}, "data.image_size must be at least 2 or null (as they are), got 0"),
@@ -279,60 +177,6 @@ def test_held_and_streamed_images_are_resized_to_the_same_bytes():
 )
 def test_numbers_out_of_range_are_refused(changes, message):
     fails(message, lambda: digits(**changes))
-
-
-class Pictures(Dataset):
-    """A dataset of torchvision's other kind: PIL images one by one, no `data`."""
-
-    def __init__(self, make, label=lambda i: i % 3, num=12):
-        self.make, self.label, self.num = make, label, num
-
-    def __len__(self):
-        return self.num
-
-    def __getitem__(self, index):
-        return self.make(index), self.label(index)
-
-
-def gray(index):
-    return Image.fromarray(np.full((6, 6), 10 * index, dtype=np.uint8))
-
-
-def pictures(*args, **changes):
-    settings = {"batch_size": 2, "val_size": 3, "root": "x", "num_workers": 0, "num_classes": 3} | changes
-    return ready(ImageData(train=lambda: Pictures(*args), test=lambda: Pictures(*args), **settings))
-
-
-def test_datasets_of_single_pictures_are_decoded_into_memory():
-    data = pictures(gray, drop_last=False)
-    batches = [*data.train_dataloader(), *data.val_dataloader()]
-    pairs = [pair for batch in batches for pair in zip(batch.image, batch.label, strict=True)]
-    values = sorted((image.unique().tolist(), int(label)) for image, label in pairs)
-    assert values == [([10 * i], i % 3) for i in range(12)]
-
-
-def test_pictures_and_labels_of_unknown_kinds_are_refused():
-    fails(
-        "Pictures gives a ndarray as image; PIL images and uint8 tensors [C, H, W] are understood: give it no"
-        " transform",
-        lambda: pictures(lambda i: np.zeros((4, 4))),
-    )
-    fails(
-        "Pictures gives a dict as label; a class number is needed",
-        lambda: pictures(gray, lambda i: {"boxes": []}),
-    )
-
-
-def test_a_transform_of_the_dataset_is_not_passed_by():
-    class Inverted(Digits):
-        transform = staticmethod(lambda image: 255 - image)
-
-        def __getitem__(self, index):
-            return self.transform(self.data[index]), int(self.targets[index])
-
-    inverted = ready(digits(train=partial(Inverted, train=True)))
-    plain = ready(digits())
-    torch.testing.assert_close(inverted.mean_image(), -plain.mean_image())
 
 
 REAL = Path(os.environ.get("GENLAB_DATA", "data"))

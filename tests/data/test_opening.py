@@ -12,7 +12,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from image_files import write_cifar10, write_mnist
+from image_files import fails, write_cifar10, write_mnist
 from torchvision import datasets
 
 from genlab.data import opening
@@ -42,12 +42,6 @@ def image_data(cls, root, **changes):
     return ImageData(
         train=partial(cls, train=True), test=partial(cls, train=False), root=str(root), **changes
     )
-
-
-def fails(message, action):
-    with pytest.raises(UserError) as raised:
-        action()
-    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize("family", ["MNIST", "FashionMNIST", "KMNIST"])
