@@ -71,6 +71,7 @@ def settings(network: str) -> list[str]:
         "model.latent_dim=20",
         "trainer=cpu" if not torch.cuda.is_available() else "trainer=gpu",
         "trainer.limit_val_batches=0",
+        "callbacks.progress.every_seconds=1000.0",
     ]
 
 
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--only", help="comparisons whose name contains this")
     options = parser.parse_args()
+    assembly.hush()
     repeats, scale = (3, 1) if options.quick else (9, 2)
     comparisons = {
         "MLP VAE: Trainer / bare loop": (

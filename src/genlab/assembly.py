@@ -4,6 +4,7 @@ import logging
 import os
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
@@ -129,6 +131,28 @@ def _wait_for(file: Path, content: str, minutes: float = 60) -> None:
         time.sleep(0.1)
 
 
+PER_BATCH_HOOKS = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+
+
+def spare_empty_hooks(callbacks: list[Callback]) -> None:
+    """Lets Lightning skip the per-batch hooks that a callback does not define.
+
+    Lightning calls each of the six hooks on each callback in a profiling context, some 4 microseconds
+    a call and 0.4 ms a batch with ours; a hook that is not callable it skips.
+    """
+    for callback in callbacks:
+        for hook in PER_BATCH_HOOKS:
+            if getattr(type(callback), hook) is getattr(Callback, hook):
+                setattr(callback, hook, None)
+
+
 def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
     """The Trainer with the run's callbacks, loggers and atomic checkpoints.
 
@@ -139,6 +163,7 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
     callbacks += [
         build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node
     ]
+    spare_empty_hooks(callbacks)
     loggers = [build(node, path=f"logger.{name}") for name, node in (config["logger"] or {}).items() if node]
     make = build({**config["trainer"], "_partial_": True}, path="trainer")
     try:
@@ -147,8 +172,11 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
-    if getattr(trainer.profiler, "dirpath", "") is None:
-        trainer.profiler.dirpath = folder  # type: ignore[attr-defined] # all profilers but the empty one have it
+    if isinstance(trainer.profiler, PassThroughProfiler):
+        nothing = nullcontext()
+        trainer.profiler.profile = lambda action_name: nothing  # type: ignore[method-assign, assignment] # Lightning's own costs more
+    elif getattr(trainer.profiler, "dirpath", "") is None:
+        trainer.profiler.dirpath = folder  # type: ignore[attr-defined]
     return trainer
 
 

@@ -39,7 +39,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Saves to `path`, an ordinary file system's."""
-        write_whole(path, lambda file: torch.save(checkpoint, file))
+        try:
+            write_whole(path, lambda file: torch.save(checkpoint, file))
+        except RuntimeError as error:
+            # torch tells of a full disk by a RuntimeError of its own, while handling the OSError
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 class StoreConfig(Callback):

@@ -94,7 +94,7 @@ def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
 
     images = _images(model, cfg, cfg.n)
     pairs = torch.stack([images, model.reconstruct(images)], dim=1)  # [n, 2, C, H, W]
-    return pairs.flatten(0, 1).cpu(), 2 * max(1, round(cfg.n**0.5 / 2))
+    return pairs.flatten(0, 1).cpu(), 2 * max(1, round((2 * cfg.n) ** 0.5 / 2))
 
 
 def _interpolate(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":

@@ -84,6 +84,15 @@ def test_a_signal_in_the_last_validation_lets_the_run_finish(tmp_path: Path) -> 
     assert trainer.current_epoch == 3 and not trainer.interrupted
 
 
+def test_in_a_notebook_the_same_callbacks_can_go_on(tmp_path: Path) -> None:
+    callbacks = [*all_callbacks(), Signal(signal.SIGINT, hook="on_train_batch_start", batches=3)]
+    with pytest.raises(Interrupted):
+        run(quiet_trainer(tmp_path, callbacks))
+    trainer = quiet_trainer(tmp_path, callbacks)
+    run(trainer, resume=True)
+    assert trainer.current_epoch == 3
+
+
 def test_the_live_weights_are_back_after_a_stop_in_validation(tmp_path: Path) -> None:
     model = TinyModel()
     callbacks = [*all_callbacks(), Signal(signal.SIGINT, hook="on_validation_batch_start", batches=7)]

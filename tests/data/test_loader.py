@@ -53,10 +53,10 @@ def test_loading_leaves_the_global_random_stream_alone(kind):
 def test_batches_are_counted_when_they_are_delivered_not_when_they_are_read_ahead(kind):
     loader = numbered_data(**kind).train_dataloader()
     iterator = iter(loader)
-    assert loader.state_dict() == {"epoch": 0, "done": 0}
+    assert loader.state_dict() == {"epoch": 0, "done": 0, "rows_a_batch": loader.batch_sampler.batch_size}
     next(iterator)
     next(iterator)
-    assert loader.state_dict() == {"epoch": 0, "done": 2}
+    assert loader.state_dict() == {"epoch": 0, "done": 2, "rows_a_batch": loader.batch_sampler.batch_size}
 
 
 @pytest.mark.parametrize("kind", KINDS)

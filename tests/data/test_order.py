@@ -134,3 +134,14 @@ def test_a_loaded_state_is_given_out_again_until_batches_are_drawn():
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0$"):
         BatchOrder(np.arange(3), batch_size=0)
+
+
+def test_a_resume_on_another_number_of_ranks_goes_on_where_the_others_were():
+    one = BatchOrder(np.arange(48), batch_size=4, seed=1)
+    whole = np.concatenate(list(one))
+    one.done = 6  # 24 rows are behind it
+    pair = [BatchOrder(np.arange(48), batch_size=4, seed=1, rank=rank, world_size=2) for rank in (0, 1)]
+    for order in pair:
+        order.load_state_dict(one.state_dict())
+    rest = np.concatenate([np.concatenate(list(order)) for order in pair])
+    assert sorted(rest) == sorted(whole[24:])

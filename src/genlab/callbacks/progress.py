@@ -79,13 +79,14 @@ class Progress(ProgressBar):
             self._draw(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        means = _epoch_means(trainer)  # on every rank: what is read here is first reduced over them
         if self._bar is not None:
             self._draw(trainer)
         elif self._enabled:
             recent = time.monotonic() - self._shown_at < self.every_seconds
             if not recent or _is_last(trainer):
                 self._shown_at = time.monotonic()
-                print("  ".join([_epoch(trainer), *self._facts(trainer, _epoch_means(trainer))]), flush=True)
+                print("  ".join([_epoch(trainer), *self._facts(trainer, means)]), flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close()

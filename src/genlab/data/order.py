@@ -98,7 +98,10 @@ class BatchOrder:
         return min(batch * self.batch_size, num_rows - (len(self) - batch))
 
     def state_dict(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "done": self.done}
+        return {"epoch": self.epoch, "done": self.done, "rows_a_batch": self.batch_size * self.world_size}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.done, self._resumed = state["epoch"], state["done"], True
+        """Goes on where the state was taken, on another number of ranks at the batch that begins at or before it."""
+        rows_a_batch = self.batch_size * self.world_size
+        self.done = state["done"] * state.get("rows_a_batch", rows_a_batch) // rows_a_batch
+        self.epoch, self._resumed = state["epoch"], True
