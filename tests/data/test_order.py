@@ -124,11 +124,11 @@ def test_only_the_first_iteration_after_loading_is_cut_short():
 def test_a_loaded_state_is_given_out_again_until_batches_are_drawn():
     order = BatchOrder(np.arange(10), batch_size=3)
     order.load_state_dict({"epoch": 2, "done": 1})
-    assert order.state_dict() == {"epoch": 2, "done": 1}
+    assert order.state_dict() == {"epoch": 2, "done": 1, "rows_a_batch": 3}
     order.set_epoch(2)
-    assert order.state_dict() == {"epoch": 2, "done": 1}
+    assert order.state_dict() == {"epoch": 2, "done": 1, "rows_a_batch": 3}
     order.set_epoch(3)
-    assert order.state_dict() == {"epoch": 3, "done": 0}
+    assert order.state_dict() == {"epoch": 3, "done": 0, "rows_a_batch": 3}
 
 
 def test_a_batch_size_below_one_is_refused():
