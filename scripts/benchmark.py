@@ -55,6 +55,8 @@ class Clock(Callback):
         self.first, self.last = first, last
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if batch_idx in (self.first, self.last) and torch.cuda.is_available():
+            torch.cuda.synchronize()
         if batch_idx == self.first:
             self.began = time.perf_counter()
         if batch_idx == self.last:
@@ -93,7 +95,7 @@ def bare(network: str, warm: int, steps: int) -> Seconds:
         parts = assembly.assemble(compose(settings(network)), Path(folder))
     device = parts.trainer.strategy.root_device
     encoder, decoder = parts.model.encoder.to(device), parts.model.decoder.to(device)
-    bias = parts.model.output_bias.detach().to(device).requires_grad_()
+    bias = parts.model.output.bias.detach().to(device).requires_grad_()
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters(), bias], lr=1e-3, fused=True)
     encoder.train(), decoder.train()
     images = RandomImages("").data[:, None]
@@ -208,8 +210,9 @@ def main() -> None:
         f"batch {BATCH}, medians of {repeats} alternated repeats, {machine['threads']} threads, torch {machine['torch']}"
     )
     if options.json:
+        about = {"commit": git_commit(Path(__file__).parent), "command": sys.argv}
         options.json.write_text(
-            json.dumps({"machine": machine, "repeats": repeats, "results": results}, indent=2)
+            json.dumps({**about, "machine": machine, "repeats": repeats, "results": results}, indent=2)
         )
 
 

@@ -33,5 +33,7 @@ def test_fused_optimizers_are_switched_off_under_half_precision_and_the_user_is_
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     cfg = compose(["trainer.precision=16-mixed"])
     (note,) = assembly.settle(cfg)
-    assert note == "model.optimizer.fused is off: under 16-mixed gradients are unscaled outside of the optimizer"
+    assert (
+        note == "model.optimizer.fused is off: under 16-mixed gradients are unscaled outside of the optimizer"
+    )
     assert cfg.model.optimizer.fused is False

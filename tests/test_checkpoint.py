@@ -139,3 +139,35 @@ def test_a_checkpoint_is_written_beside_its_target_not_in_the_temporary_folder(t
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
     AtomicCheckpointIO().save_checkpoint({"a": torch.ones(2)}, tmp_path / "deep" / "x.ckpt")
     assert torch.load(tmp_path / "deep" / "x.ckpt")["a"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        ({"_target_": "pathlib.Path.touch", "self": "owned"},),
+        "${oc.create:{_target_:pathlib.Path.touch,self:owned}}",
+        "${oc.env:HOME}",
+    ],
+    ids=["in a tuple", "in an interpolation", "an interpolation"],
+)
+def test_a_target_hidden_from_the_check_is_refused(tmp_path, monkeypatch, hidden):
+    monkeypatch.chdir(tmp_path)
+    model = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 3, "bias": hidden}
+    path = write(tmp_path / "x.ckpt", model)
+    assert "its config holds something other than plain data" in refusal(path)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        [],
+        "x",
+        {"format": "9", "config": {"model": {}}},
+        {"format": 1},
+        {"format": 1, "config": {"model": None}},
+    ],
+)
+def test_a_genlab_section_of_another_shape_is_damaged(tmp_path, section):
+    path = write(tmp_path / "x.ckpt", {}, genlab=section)
+    assert refusal(path) == "FILE: its genlab section is damaged; it was not loaded"

@@ -43,6 +43,13 @@ def test_resume_null_is_no_resume():
     assert commandline.prepare(["resume=null", "seed=1"]) == ["seed=1"]
 
 
+def test_a_flag_keeps_its_value_beside_resume(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("[seed=1]")
+    got = commandline.prepare(["--config-dir", "theirs", f"resume={tmp_path}", "logger=none"])
+    assert got[:4] == ["--config-dir", "theirs", "seed=1", "logger=none"]
+
+
 def test_a_sweep_cannot_be_resumed_as_a_run():
     with pytest.raises(
         UserError, match="resume= goes on with one run; to go on with a sweep repeat its command"

@@ -26,6 +26,7 @@ IN_VALIDATION = {
     "model.loss._target_=genlab.objectives.likelihoods.Bernoulli": "model.loss.beta: no argument of Bernoulli;"
     " allowed: binarize\nmodel.loss: wants a VariationalLoss, got Bernoulli",
     "model.encoder._target_=genlab.networks.dcgan.DCGANDecoder": "model.encoder: wants a Encoder, got DCGANDecoder",
+    "seed=-1": "seed: must lie in 0..2^32-1, got -1",
     "data=folder": "data.path: no value; give data.path=...",
     "trainer.max_epochs=many": "trainer.max_epochs: must be a whole number or null, got 'many'",
 }

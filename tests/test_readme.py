@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from genlab.config import compose
 from genlab.validation import validate
 
@@ -27,7 +27,9 @@ def test_the_readme_shows_training_commands():
     assert len(TRAINS) >= 10
 
 
-@pytest.mark.parametrize("line", sorted({t for t in TRAINS if t and "logs/RUN" not in t and "--help" not in t}))
+@pytest.mark.parametrize(
+    "line", sorted({t for t in TRAINS if t and "logs/RUN" not in t and "--help" not in t})
+)
 def test_every_training_command_of_the_readme_is_a_right_config(line):
     words = [w for w in shlex.split(line) if w != "-m"]
     first = [re.sub(r",.*", "", w) for w in words]  # of a sweep its first job

@@ -25,7 +25,9 @@ def test_resume_repeats_the_stored_overrides_before_the_new_ones(tmp_path):
 def test_a_second_resume_remembers_what_the_first_one_changed(tmp_path):
     run = make_run(tmp_path / "run", ["model=vae"])
     resuming.resume_arguments(str(run), ["trainer.max_epochs=9"])
+    resuming.remember(run)
     resuming.resume_arguments(str(run), ["logger=none"])
+    resuming.remember(run)
     got = resuming.resume_arguments(str(run), [])
     assert got[:3] == ["model=vae", "trainer.max_epochs=9", "logger=none"]
 
@@ -56,6 +58,13 @@ def test_resume_of_what_is_no_run_says_what_is_missing(tmp_path):
         resuming.resume_arguments(str(tmp_path / "nowhere"), [])
     with pytest.raises(UserError, match=r"holds no run \(.hydra/overrides.yaml is missing\)"):
         resuming.resume_arguments(str(tmp_path), [])
+
+
+def test_what_turned_out_wrong_is_not_remembered(tmp_path):
+    run = make_run(tmp_path / "run", ["model=vae"])
+    resuming.resume_arguments(str(run), ["trainer.max_epoch=9"])  # a typo: the run ends before it remembers
+    got = resuming.resume_arguments(str(run), ["trainer.max_epochs=9"])
+    assert "trainer.max_epoch=9" not in got and "trainer.max_epochs=9" in got
 
 
 def test_a_run_that_reached_its_limits_is_not_begun_again(tmp_path):

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,32 @@ def test_stamps_of_two_processes_differ_within_one_second():
     ]
     stamps = [process.communicate()[0].strip() for process in pair]
     assert stamps[0] != stamps[1]
+
+
+def test_a_child_process_gets_a_stamp_of_its_own():
+    from genlab import run_folder
+
+    code = "from genlab import run_folder; print(run_folder.stamp())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() != run_folder.stamp()
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path):
+    run_folder.write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("inf")}})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.5], "b": {"c": None}}
+        "{",
+        '"a":',
+        "[",
+        "null,",
+        "1.5",
+        "],",
+        '"b":',
+        "{",
+        '"c":',
+        "null",
+        "}",
+        "}",
+    ]
 
 
 def test_ranks_of_one_torchrun_share_a_stamp():

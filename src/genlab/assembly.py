@@ -43,10 +43,11 @@ def settle(cfg: DictConfig) -> list[str]:
     notes = []
     precision = str(OmegaConf.select(cfg, "trainer.precision"))
     if precision in ("16-mixed", "16"):
-        if not torch.cuda.is_available():
+        accelerator = str(cfg.trainer.accelerator)
+        if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
             notes.append(f"trainer.precision={precision} needs a GPU: training in bf16-mixed")
             cfg.trainer.precision = "bf16-mixed"
-        else:
+        elif accelerator != "mps":
             notes += [
                 f"{path}.fused is off: under 16-mixed gradients are unscaled outside of the optimizer"
                 for path in _switch_fused_off(cfg.model, "model")

@@ -78,11 +78,15 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "genlab" not in content or "state_dict" not in content:
         raise UserError(f"{path}: is not a checkpoint of genlab (it has no genlab section)")
     made = content["genlab"]
-    if not isinstance(made, dict) or made.get("format", 0) > FORMAT:
-        version = made.get("version", "?") if isinstance(made, dict) else "?"
+    known = isinstance(made, dict) and type(made.get("format")) is int
+    if known and made["format"] > FORMAT:
+        version = made.get("version", "?")
         raise UserError(
             f"{path}: was written by a newer genlab ({version}), this is {genlab.__version__}; update genlab"
         )
+    config = made.get("config") if known else None
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise UserError(f"{path}: its genlab section is damaged; it was not loaded")
     return content
 
 
@@ -156,6 +160,7 @@ def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
     Raises:
         UserError: a `_target_` lies outside the trusted packages.
     """
+    _check_plain(node, path)
     plugins = {
         point.value.partition(":")[0].partition(".")[0] for point in entry_points(group="genlab.plugins")
     }
@@ -176,6 +181,20 @@ def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
             raise UserError(
                 f"{path}: wants to call {target}, which builds no part of a model; it was not loaded"
             )
+
+
+def _check_plain(node: Any, path: Path) -> None:
+    """Lets pass only what the check of targets can read as well as Hydra: no tuples, no interpolations."""
+    if type(node) is dict and all(type(key) is str for key in node):
+        for child in node.values():
+            _check_plain(child, path)
+    elif type(node) is list:
+        for child in node:
+            _check_plain(child, path)
+    elif type(node) not in (str, int, float, bool, type(None)) or (type(node) is str and "${" in node):
+        raise UserError(
+            f"{path}: its config holds something other than plain data ({str(node)[:40]}); it was not loaded"
+        )
 
 
 def _targets(node: Any) -> list[str]:
@@ -199,8 +218,8 @@ def load_data(model: Any, *, trust: Sequence[str] = (), changes: dict[str, Any] 
         UserError: the data is not to be had, or the checkpoint names an untrusted constructor.
     """
     node = {**model.run_config["data"], **(changes or {})}
-    if os.environ.get("GENLAB_DATA") and "root" in node:
-        node["root"] = os.environ["GENLAB_DATA"]
+    if "GENLAB_DATA" in os.environ and not Path(str(node.get("root"))).exists():
+        node["root"] = os.environ["GENLAB_DATA"]  # the run was trained elsewhere
     check_trust(node, trust, Path(model.checkpoint_path))
     datamodule = build(node, path="data")
     datamodule.prepare_data()

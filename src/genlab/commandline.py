@@ -38,6 +38,7 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     """
     register_schemas()
     register_resolvers()
+    typed[:] = sys.argv
     if not _wants_trace():
         os.environ.update(
             HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1"
@@ -93,6 +94,24 @@ def _wants_trace() -> bool:
     return os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
 
 
+typed: list[str] = []
+"""The process's command line as the user typed it."""
+
+WITH_VALUE = {
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--package",
+    "-p",
+    "--cfg",
+    "-c",
+}
+"""Hydra's flags that are followed by a value."""
+
+
 def prepare(arguments: list[str]) -> list[str]:
     """The command line as Hydra should read it: verbatim values quoted, `resume=` unfolded.
 
@@ -103,10 +122,11 @@ def prepare(arguments: list[str]) -> list[str]:
     ready = [_quote_verbatim(a) for a in arguments if not a.startswith("resume=")]
     if not resume or resume[-1] in ("", "null"):
         return ready
-    flags = [a for a in ready if a.startswith("-")]
+    is_flag = [a.startswith("-") or (k > 0 and ready[k - 1] in WITH_VALUE) for k, a in enumerate(ready)]
+    flags = [a for a, flag in zip(ready, is_flag, strict=True) if flag]
     if {"-m", "--multirun"} & set(flags):
         raise UserError("resume= goes on with one run; to go on with a sweep repeat its command")
-    others = [a for a in ready if not a.startswith("-")]
+    others = [a for a, flag in zip(ready, is_flag, strict=True) if not flag]
     return [*flags, *resume_arguments(resume[-1].rstrip("/"), others)]
 
 

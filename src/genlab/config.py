@@ -50,7 +50,6 @@ class SampleConfig:
     overwrite: bool = False
     weights: str | None = None
     device: str = "auto"
-    batch_size: int = 500
     steps: int = 9
     dims: list[int] | None = None
     trust: list[str] = field(default_factory=list)
@@ -81,7 +80,10 @@ def conf_dir() -> Path:
     """The folder of our config files: inside the installed package, else at the top of the checkout."""
     package = Path(__file__).parent
     inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
+    beside = package.parents[1] / "conf"
+    if not inside.is_dir() and not beside.is_dir():
+        raise UserError(f"{beside}: is not there; install genlab from a checkout by pip install -e .")
+    return inside if inside.is_dir() else beside
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: Path | str | None = None) -> DictConfig:
@@ -94,11 +96,12 @@ def compose(overrides: Sequence[str] = (), *, config_dir: Path | str | None = No
     Returns:
         The composed config, sections as in `TrainConfig`, `name` filled in.
     """
+    from genlab.resuming import quoted
     from genlab.run_folder import register_resolvers
 
     register_schemas()
     register_resolvers()
-    more = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+    more = [f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]"] if config_dir else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = hydra_compose("train", overrides=[*more, *overrides], return_hydra_config=True)
     choices = cfg.hydra.runtime.choices

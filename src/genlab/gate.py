@@ -15,7 +15,7 @@ from genlab.run_folder import FolderLock, claim, is_child, rank
 class Gate(Callback):
     """Hydra's callback at the start of a run, before Hydra makes the folder and writes its own files.
 
-    A config that cannot be built leaves no folder behind, and a folder that holds a run is not touched.
+    A config that does not validate leaves no folder behind, and a folder that holds a run is not touched.
     """
 
     lock: FolderLock | None = None

@@ -15,7 +15,9 @@ import genlab
 from genlab import run_folder
 from genlab.assembly import Parts
 from genlab.callbacks.checkpoints import Checkpoints
+from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
+from genlab.commandline import typed
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 
@@ -64,13 +66,18 @@ def describe_device(trainer: Trainer) -> str:
 def how_it_ended(trainer: Trainer) -> str:
     """`finished`, `early_stopping` or `max_time`."""
     if trainer.should_stop:
-        stopped_early = any(getattr(c, "stopped_epoch", 0) for c in trainer.early_stopping_callbacks)
+        stopped_early = any(
+            isinstance(c, EarlyStopping) and c.has_stopped for c in trainer.early_stopping_callbacks
+        )
         return "early_stopping" if stopped_early else "max_time"
     return "finished"
 
 
-def result(parts: Parts, *, ended: str, error: str | None, seconds: float) -> dict[str, Any]:
-    """All that result.json holds; metrics in the units of their names, times in seconds."""
+def result(parts: Parts, *, ended: str, error: str | None, seconds: float, before: float) -> dict[str, Any]:
+    """All that result.json holds; metrics in the units of their names, times in seconds.
+
+    Speed and `seconds` are those of this process, `before` is the time of the processes it went on from.
+    """
     trainer, config = parts.trainer, parts.config
     best = next((c.best() for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
     speed = next((c for c in trainer.callbacks if isinstance(c, Throughput)), None)  # type: ignore[attr-defined]
@@ -84,6 +91,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float) -> di
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "wall_seconds": round(seconds, 3),
+        "wall_seconds_before": before,
         "images_per_second": speed.images_per_second if speed else None,
         "peak_memory_mb": peak_memory_mb(),
         "device": describe_device(trainer),
@@ -95,7 +103,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float) -> di
         "resumed": config["resume"] is not None,
         "versions": versions(),
         "git_commit": run_folder.git_commit(Path(genlab.__file__).parent),
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(sys.executable).name, *(typed or sys.argv)]),
     }
 
 

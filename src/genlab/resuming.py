@@ -1,13 +1,12 @@
 """How a run goes on in its folder: `resume=RUN` as overrides for Hydra. Imports neither torch nor lightning."""
 
-import json
 import re
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
-from genlab.run_folder import read_result
+from genlab.run_folder import read_result, write_json
 
 RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
 """What may be changed beside `resume=`: length and hardware of training, and what is watched."""
@@ -21,7 +20,7 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
         others: the user's further overrides, of trainer, logger or callbacks.
 
     Returns:
-        Overrides for Hydra. The run's own `.hydra` is kept; the new overrides are remembered beside it,
+        Overrides for Hydra. The run's own `.hydra` is kept; `remember` stores the new overrides beside it,
         so that a third start needs not repeat them.
 
     Raises:
@@ -40,9 +39,7 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
         )
     memory = folder / ".hydra" / "resumed_with.yaml"
     earlier = _read_list(stored) + _read_list(memory)
-    added = [o for o in others if not o.startswith("hydra.")]
-    if added:
-        memory.write_text(json.dumps([*_read_list(memory), *added]))  # JSON is YAML
+    _added[:] = [o for o in others if not o.startswith("hydra.")]
     return [
         *earlier,
         *others,
@@ -50,6 +47,18 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
         f"hydra.run.dir={quoted(run)}",
         "hydra.output_subdir=null",
     ]
+
+
+_added: list[str] = []
+"""The new overrides of this process's resume."""
+
+
+def remember(folder: Path) -> None:
+    """Stores this resume's new overrides in the run, once they are known to be right."""
+    memory = folder / ".hydra" / "resumed_with.yaml"
+    if _added and memory.parent.is_dir():
+        write_json(memory, [*_read_list(memory), *_added])  # JSON is YAML
+    _added.clear()
 
 
 def _read_list(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ lightning.
 
 import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -32,19 +33,29 @@ def rank() -> int:
 
 def stamp() -> str:
     """Time and process id: two runs started in one second differ, all ranks of one torchrun agree."""
-    if "GENLAB_STAMP" not in os.environ:
-        torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-        process = os.getppid() if torchrun else os.getpid()
-        began = _start_time(process) if torchrun else time.strftime("%Y-%m-%d_%H-%M-%S")
-        os.environ["GENLAB_STAMP"] = f"{began}_{process}"
-    return os.environ["GENLAB_STAMP"]
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    process = os.getppid() if torchrun else os.getpid()
+    if process not in _stamps:
+        began = _start_time(process) if torchrun else time.strftime(_TIME)
+        _stamps[process] = f"{began}_{process}"
+    return _stamps[process]
+
+
+_TIME = "%Y-%m-%d_%H-%M-%S"
+_stamps: dict[int, str] = {}
 
 
 def _start_time(process: int) -> str:
     """When a process began, the same for whoever asks; without /proc the name of torchrun's run."""
     try:
-        return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(os.stat(f"/proc/{process}").st_mtime))
-    except OSError:
+        since_boot = int(
+            Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+        )  # clock ticks
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+        return time.strftime(
+            _TIME, time.localtime(int(boot.split()[1]) + since_boot / os.sysconf("SC_CLK_TCK"))
+        )
+    except (OSError, ValueError, IndexError, StopIteration):
         return "torchrun"
 
 
@@ -93,8 +104,17 @@ def as_typed(path: Path) -> Path:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one."""
-    text = json.dumps(content, indent=2) + "\n"
+    text = json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _finite(content: Any) -> Any:
+    """The content with null in place of NaN and infinities, which JSON does not have."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -123,6 +143,13 @@ def git_commit(folder: Path) -> str | None:
 
 
 # -- who may write ------------------------------------------------------------------------------------
+
+
+OUR_FILES = (
+    ".hydra", ".lock", ".data_ready", "config.yaml", "result.json", "run.log", "rank", "train_ddp_", "checkpoints",
+    "samples", "events.out.tfevents", "fit-",
+)  # fmt: skip
+"""How the names of the files begin that a run may have left before it trained."""
 
 
 class FolderLock:
@@ -189,10 +216,9 @@ def claim(folder: Path, *, resuming: bool) -> FolderLock:
             raise UserError(
                 f"{folder}: already holds a run; go on with it by resume={folder}, or choose another hydra.run.dir"
             )
-        known = {".hydra", ".lock", "run.log", "config.yaml", "result.json", "checkpoints", "samples"}
-        foreign = [p.name for p in folder.iterdir() if p.name not in known and not p.name.startswith("rank")]
+        foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith(OUR_FILES))
         if foreign:
             raise UserError(
-                f"{folder}: holds files that are no run's ({sorted(foreign)[0]}, ...); choose another hydra.run.dir"
+                f"{folder}: holds files that are no run's ({foreign[0]}, ...); choose another hydra.run.dir"
             )
     return FolderLock(folder)

@@ -46,6 +46,7 @@ def sample(cfg: DictConfig) -> Path:
         raise UserError(f"out={out}: is there already; choose another name, or add overwrite=true")
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
     images, columns = shows[cfg.show](model, cfg)
+    _check_count(len(images), cfg)
     if out is None:
         checkpoint = find(cfg.run)
         folder = (
@@ -68,24 +69,24 @@ def _check(cfg: DictConfig, shows: list[str]) -> None:
         raise UserError(f"show={cfg.show} is not known{did_you_mean(cfg.show, shows)}")
     if cfg.format not in FORMATS:
         raise UserError(f"format={cfg.format} is not known{did_you_mean(cfg.format, FORMATS)}")
-    for name, least in (("n", 1), ("batch_size", 1), ("steps", 2)):
+    for name, least in (("n", 1), ("steps", 2)):
         if cfg[name] < least:
             raise UserError(f"{name} must be at least {least}, got {cfg[name]}")
     if cfg.single and cfg.format != "png":
         raise UserError(f"single=true writes one PNG per image; with format={cfg.format} leave it out")
-    if cfg.format == "png" and not cfg.single and cfg.n > MOST_IN_A_GRID:
+    _check_count(cfg.n, cfg)
+
+
+def _check_count(images: int, cfg: DictConfig) -> None:
+    if cfg.format == "png" and not cfg.single and images > MOST_IN_A_GRID:
         raise UserError(
             f"n={cfg.n} is too much for one picture ({MOST_IN_A_GRID} at most); use format=npz, format=pt or single=true"
         )
 
 
 def _samples(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
-    """`n` draws, in batches, each with a seed of its own."""
-    import torch
-
-    batches = [min(cfg.batch_size, cfg.n - done) for done in range(0, cfg.n, cfg.batch_size)]
-    drawn = [model.sample(size, seed=cfg.seed * 1_000_003 + k).cpu() for k, size in enumerate(batches)]
-    return torch.cat(drawn), None
+    """`n` draws, the same as `load_model(run).sample(n, seed=seed)`."""
+    return model.sample(cfg.n, seed=cfg.seed).cpu(), None
 
 
 def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":

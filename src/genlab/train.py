@@ -68,16 +68,21 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     assembly.hush()
     if cfg.resume is not None:
         resuming.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
+        resuming.remember(folder)
     checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
     if cfg.resume is not None:
         notes.append(
             f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"
         )
-    first = parts.trainer.is_global_zero
+    first, before = parts.trainer.is_global_zero, 0.0
     if first:
         OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")
         log.info(report.header(parts, folder, notes))
+        earlier = run_folder.read_result(folder) or {}
+        before = float(earlier.get("wall_seconds", 0)) + float(earlier.get("wall_seconds_before", 0))
+        if earlier:  # until this process has ended, what it says holds no more
+            run_folder.write_json(folder / "result.json", {**earlier, "ended": "running"})
     ended, error = "failed", None
     try:
         assembly.fit(parts, checkpoint)
@@ -89,7 +94,9 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         raise
     finally:
-        result = report.result(parts, ended=ended, error=error, seconds=time.perf_counter() - began)
+        result = report.result(
+            parts, ended=ended, error=error, seconds=time.perf_counter() - began, before=before
+        )
         if first:
             run_folder.write_json(folder / "result.json", result)
     if first:

@@ -39,6 +39,8 @@ def validate(cfg: DictConfig, *, facts_known: bool = True) -> None:
     problems = [
         f"{key}: no section of a run{did_you_mean(str(key), known)}" for key in values if key not in known
     ]
+    if not 0 <= values.get("seed", 0) < 2**32:
+        problems.append(f"seed: must lie in 0..2^32-1, got {values['seed']}")
     for section in ("data", "model", "trainer"):
         node = values.get(section)
         if not (isinstance(node, dict) and "_target_" in node):

@@ -85,6 +85,7 @@ class Checkpoints(Checkpoint):
         self._better: dict[str, Any] | None = None
         self._waiting = False
         self._saved_at = 0.0
+        self._looked_at = 0
         self._max_steps = -1
 
     def best(self) -> dict[str, Any] | None:
@@ -152,6 +153,9 @@ class Checkpoints(Checkpoint):
 
     def _due(self, trainer: Trainer) -> bool:
         step = trainer.global_step
+        if step == self._looked_at:  # in the midst of accumulated gradients
+            return False
+        self._looked_at = step
         if self.every_n_steps is not None and step % self.every_n_steps == 0:
             return True
         if self.every_minutes is None or (trainer.world_size > 1 and step % _LOOK_EVERY):

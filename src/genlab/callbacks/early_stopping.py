@@ -49,6 +49,14 @@ class EarlyStopping(LightningEarlyStopping):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
 
+    has_stopped = False
+    """Whether it ended the training, in this process."""
+
+    def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
+        stop, reason = super()._evaluate_stopping_criteria(current)
+        self.has_stopped = self.has_stopped or stop
+        return stop, reason
+
     def _should_skip_check(self, trainer: Trainer) -> bool:
         return not self._on or super()._should_skip_check(trainer)
 

@@ -156,10 +156,9 @@ def _was_validated(trainer: Trainer) -> bool:
 
 def _batches_per_epoch(trainer: Trainer) -> int | None:
     datamodule = getattr(trainer, "datamodule", None)
-    if datamodule is not None:
-        loader = datamodule.train_dataloader()
-    else:  # a loader given to `fit` by hand is kept under a private name only
-        loader = trainer.fit_loop._data_source.dataloader()
+    # a loader given to `fit` by hand is kept under a private name only
+    make = trainer.fit_loop._data_source.dataloader if datamodule is None else datamodule.train_dataloader
+    loader = make()
     limit = trainer.limit_train_batches
     try:
         length = len(loader)

@@ -31,8 +31,14 @@ class VAE(LightningModule):
     """
 
     charts = {
-        "loss (nats per image)": ["train/objective", "val/loss"],
-        "parts of the bound": ["train/reconstruction", "train/kl", "val/reconstruction", "val/kl"],
+        "loss and its parts (nats per image)": [
+            "train/objective",
+            "train/reconstruction",
+            "train/kl",
+            "val/loss",
+            "val/reconstruction",
+            "val/kl",
+        ],
     }
 
     def __init__(
@@ -70,13 +76,13 @@ class VAE(LightningModule):
         self.loss = loss
         self.encoder = encoder(out_features=2 * latent_dim)
         self.decoder = decoder(latent_dim=latent_dim, params_per_value=likelihood.params_per_value)
-        self.output_bias = nn.Parameter(torch.zeros(likelihood.params_per_value, *image_shape))
+        self.output = OutputBias(likelihood.params_per_value, image_shape)
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def start_from(self, mean_image: Tensor) -> None:
         """Lets the output begin at the best constant predictor of images with this mean `[C, H, W]`."""
         with torch.no_grad():
-            self.output_bias.copy_(self.likelihood.initial_params(mean_image))
+            self.output.bias.copy_(self.likelihood.initial_params(mean_image))
 
     # -- the bound ------------------------------------------------------------------------------------
 
@@ -87,7 +93,7 @@ class VAE(LightningModule):
 
     def params(self, z: Tensor) -> Tensor:
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]`."""
-        return _full(self.decoder(z)) + self.output_bias
+        return self.output(_full(self.decoder(z)))
 
     def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
@@ -180,8 +186,13 @@ class VAE(LightningModule):
     # -- using it -------------------------------------------------------------------------------------
 
     def sampling_modules(self) -> dict[str, nn.Module]:
-        """Both networks, for pictures and judging run both."""
-        return {"encoder": self.encoder, "decoder": self.decoder}
+        """All that is trained: pictures and judging run the encoder and the likelihood, too."""
+        return {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "output": self.output,
+            "likelihood": self.likelihood,
+        }
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
@@ -194,7 +205,10 @@ class VAE(LightningModule):
 
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
-        """The posterior's mean `[B, L]` for images `[B, C, H, W]` in [-1, 1]."""
+        """The posterior's mean `[B, L]` for images `[B, C, H, W]` in [-1, 1], which it sees as they are.
+
+        Under a likelihood that binarizes, gray stands for the expected image.
+        """
         return self.posterior(image)[0]
 
     @torch.no_grad()
@@ -205,6 +219,18 @@ class VAE(LightningModule):
     def reconstruct(self, image: Tensor) -> Tensor:
         """Encodes and decodes without noise: `[B, C, H, W]` to `[B, C, H, W]`."""
         return self.decode(self.encode(image))
+
+
+class OutputBias(nn.Module):
+    """Adds a number of its own to each parameter of each value, so that any decoder starts at the data's mean."""
+
+    def __init__(self, params_per_value: int, image_shape: list[int]) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(params_per_value, *image_shape))
+
+    def forward(self, params: Tensor) -> Tensor:
+        """Maps `[B, P, C, H, W]` to the same shape."""
+        return params + self.bias
 
 
 def _full(x: Tensor) -> Tensor:
