@@ -11,6 +11,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from torch.utils.data import Dataset
 
 from genlab import assembly
 from genlab.config import compose
+from genlab.run_folder import git_commit
 from genlab.tables import table
 
 BATCH = 128

@@ -15,6 +15,8 @@ from genlab.callbacks.graceful_stop import Interrupted
 
 MESSAGE = "stopping after this batch; once more to leave at once without saving"
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process on Windows")
+
 
 class Signal(Callback):
     """Sends this process a signal in the midst of something."""
