@@ -36,7 +36,15 @@ def test_a_quoted_value_arrives_in_the_config_as_it_was_typed(text):
 
 def test_only_verbatim_settings_are_quoted():
     got = commandline.prepare(["data.path=a, b", "model.latent_dim=3", "data.path=null", "-m", "name=x=y"])
-    assert got == ["data.path='a, b'", "model.latent_dim=3", "data.path=null", "-m", "name='x=y'"]
+    assert got == ["-m", "data.path='a, b'", "model.latent_dim=3", "data.path=null", "name='x=y'"]
+
+
+def test_flags_may_stand_anywhere():
+    assert commandline.prepare(["seed=1", "-m", "model.latent_dim=4,5"]) == [
+        "-m",
+        "seed=1",
+        "model.latent_dim=4,5",
+    ]
 
 
 def test_resume_null_is_no_resume():

@@ -9,6 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genlab.config import compose, conf_dir, plain
+from genlab.errors import UserError
 from genlab.validation import locate, validate
 
 CONF = conf_dir()
@@ -143,3 +144,8 @@ def test_the_command_line_wins_over_an_experiment():
 
 def test_conf_dir_is_found():
     assert Path(CONF, "train.yaml").is_file()
+
+
+def test_resume_is_refused_where_it_would_be_ignored():
+    with pytest.raises(UserError, match="^resume= belongs to the command line: python train.py resume=RUN$"):
+        compose(["resume=logs/x"])

@@ -122,7 +122,35 @@ def test_a_damaged_checkpoint_is_one_sentence(command, tmp_path, uninterrupted):
     last.write_bytes(last.read_bytes()[:2000])
     code, _, err = command("train", "resume=run", "trainer.max_epochs=5", "~callbacks.kill")
     assert code == 2
-    assert err.strip() == "run/checkpoints/last.ckpt: is damaged, or no checkpoint at all; it was not loaded"
+    assert err.strip() == (
+        "run/checkpoints/last.ckpt: is damaged, or no checkpoint at all; it was not loaded; "
+        "init_from=run/checkpoints/best.ckpt begins a new run from the best weights"
+    )
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["ended"] == "finished"  # untouched
+
+
+def test_a_resumed_run_is_the_run_it_was_though_its_options_have_changed(command, tmp_path, uninterrupted):
+    import shutil
+
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    overrides = tmp_path / "run" / ".hydra" / "overrides.yaml"
+    overrides.write_text(overrides.read_text().replace("model.latent_dim=4", "model.latent_dim=9"))
+    code, _, err = command("train", "resume=run", "trainer.max_epochs=4", "~callbacks.kill")
+    assert (code, err) == (0, "")
+    assert state(tmp_path / "run")["genlab"]["config"]["model"]["latent_dim"] == 4
+
+
+def test_a_full_disk_does_not_end_as_success(command, tmp_path, monkeypatch):
+    import errno
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("genlab.checkpoint.write_whole", full)
+    code, _, err = command("train", "model/network=mlp", "debug=fast", "trainer=cpu", "hydra.run.dir=run")
+    assert code == 2
+    assert "run: the end of the run could not be saved, for the disk is full or cannot be written to" in err
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["ended"] == "failed"
 
 
 def test_two_processes_cannot_train_in_one_folder(start, tmp_path):

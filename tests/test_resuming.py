@@ -69,6 +69,9 @@ def test_what_turned_out_wrong_is_not_remembered(tmp_path):
 
 def test_a_run_that_reached_its_limits_is_not_begun_again(tmp_path):
     (tmp_path / "result.json").write_text('{"ended": "finished", "epochs": 4, "steps": 80}')
+    resuming.refuse_finished(tmp_path, max_epochs=4, max_steps=-1)  # its last checkpoint was not written
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
     with pytest.raises(
         UserError, match="has made its 4 epochs already; give trainer.max_epochs=N with a larger N"
     ):
@@ -80,3 +83,25 @@ def test_a_run_that_reached_its_limits_is_not_begun_again(tmp_path):
     resuming.refuse_finished(tmp_path, max_epochs=5, max_steps=-1)
     (tmp_path / "result.json").write_text('{"ended": "interrupted", "epochs": 4, "steps": 80}')
     resuming.refuse_finished(tmp_path, max_epochs=4, max_steps=-1)
+
+
+def test_a_run_that_used_its_time_asks_for_more_of_it(tmp_path):
+    run = make_run(tmp_path / "run", [])
+    (run / "result.json").write_text('{"ended": "max_time", "epochs": 4, "steps": 80}')
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "last.ckpt").touch()
+    resuming.resume_arguments(str(run), [])
+    with pytest.raises(
+        UserError, match="has used its time already; give trainer.max_time=DD:HH:MM:SS, longer"
+    ):
+        resuming.refuse_finished(run, max_epochs=-1, max_steps=-1)
+    resuming.resume_arguments(str(run), ["trainer.max_time=00:01:00:00"])
+    resuming.refuse_finished(run, max_epochs=-1, max_steps=-1)
+
+
+@pytest.mark.parametrize("content", ["a: [", "scalar"])
+def test_damaged_overrides_are_one_sentence(tmp_path, content):
+    run = make_run(tmp_path / "run", [])
+    (run / ".hydra" / "overrides.yaml").write_text(content)
+    with pytest.raises(UserError, match="overrides.yaml: is damaged"):
+        resuming.resume_arguments(str(run), [])

@@ -27,9 +27,17 @@ def test_a_folder_with_the_users_own_files_is_not_claimed(tmp_path):
 
 
 def test_a_run_that_failed_before_it_trained_leaves_its_folder_free(tmp_path):
-    (tmp_path / ".hydra").mkdir()
-    (tmp_path / "run.log").touch()
-    run_folder.claim(tmp_path, resuming=False).release()
+    run_folder.claim(tmp_path / "run", resuming=False).release()
+    (tmp_path / "run" / ".hydra").mkdir()
+    (tmp_path / "run" / "run.log").touch()
+    run_folder.claim(tmp_path / "run", resuming=False).release()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "run.log", "samples", ".hydra"])
+def test_files_named_like_a_runs_are_not_taken_for_one(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"holds files that are no run's"):
+        run_folder.claim(tmp_path, resuming=False)
 
 
 def test_two_processes_cannot_claim_one_folder(tmp_path):

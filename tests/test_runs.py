@@ -118,9 +118,16 @@ def test_sample_overwrites_nothing_unasked(command, finished, tmp_path):
     (tmp_path / "thesis.png").write_text("precious")
     code, _, err = command("sample", f"run={finished}", "out=thesis.png")
     assert code == 2
-    assert err.strip() == "out=thesis.png: is there already; choose another name, or add overwrite=true"
+    assert (
+        err.strip()
+        == "out=thesis.png: is there already; choose another name, or replace a file by overwrite=true"
+    )
     assert (tmp_path / "thesis.png").read_text() == "precious"
     assert command("sample", f"run={finished}", "out=thesis.png", "overwrite=true")[0] == 0
+    (tmp_path / "folder.png").mkdir()
+    assert command("sample", f"run={finished}", "out=folder.png", "overwrite=true")[0] == 2
+    assert "should end in .png" in command("sample", f"run={finished}", "out=x.npz")[2]
+    assert not list(tmp_path.glob("*.log"))
 
 
 def test_evaluate_judges_on_the_test_set(command, finished):
@@ -149,6 +156,16 @@ def test_own_images_train_whatever_their_folder_is_called(command, tmp_path):
     assert folder.name.startswith("holiday-1-2_")
     assert genlab.load_model(folder).sample(1).shape == (1, 3, 20, 20)
     assert genlab.load_model(folder).run_config["data"]["num_classes"] == 2
+
+
+def test_own_images_of_one_size_need_not_be_told_their_size(command, tmp_path):
+    for k in range(24):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(np.full((18, 26, 3), k * 10, dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
+    settings = ("data=folder", "data.path=photos", "data.image_size=null", "data.batch_size=4")
+    code, out, err = command("train", *FAST, *settings)
+    assert (code, err) == (0, "")
+    assert "images of 3x18x26" in out
 
 
 def test_a_run_does_not_write_into_another_ones_folder(command, finished):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -62,6 +62,26 @@ def _switch_fused_off(node: Any, path: str) -> list[str]:
     if here:
         node.fused = False
     return here + [p for key in node for p in _switch_fused_off(node._get_node(key), f"{path}.{key!s}")]
+
+
+KEPT = ("data", "model", "name", "seed", "init_from", "compile", "channels_last")
+"""What a resumed run takes from its checkpoint: its options in conf/ may have changed since."""
+
+
+def keep_identity(cfg: DictConfig, checkpoint: Path) -> None:
+    """Makes a resumed run the run it was: what may not change is what the checkpoint says.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    try:
+        stored = read(checkpoint)["genlab"]["config"]
+    except UserError as error:
+        raise UserError(
+            f"{error}; init_from={checkpoint.with_name('best.ckpt')} begins a new run from the best weights"
+        ) from error
+    for key in KEPT:
+        cfg[key] = stored[key]
 
 
 def hush() -> None:
@@ -118,7 +138,8 @@ def read_data(cfg: DictConfig, folder: Path) -> Data:
         _wait_for(ready, run_folder.stamp())
     datamodule.setup("fit")
     for name, value in datamodule.facts().items():
-        if name in cfg.data and cfg.data[name] is None:
+        known = cfg.data.get(name, ())
+        if known is None or (isinstance(known, ListConfig) and None in known):
             cfg.data[name] = value
     return datamodule
 
@@ -186,10 +207,8 @@ def fit(parts: Parts, checkpoint: Path | None) -> None:
     """Trains, from a checkpoint where there is one.
 
     Raises:
-        UserError: the checkpoint cannot be read, or Lightning refuses the settings.
+        UserError: Lightning refuses the settings.
     """
-    if checkpoint is not None:
-        read(checkpoint)
     try:
         parts.trainer.fit(
             parts.model,

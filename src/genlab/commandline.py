@@ -49,7 +49,9 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
         hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (
+        Exception
+    ) as error:  # our own code tells its errors itself: these are Hydra's, or of its first writes
         if _wants_trace():
             raise
         _exit(str(error), 2) if isinstance(error, UserError) else _exit(explain(error, config), 1)
@@ -120,13 +122,13 @@ def prepare(arguments: list[str]) -> list[str]:
     """
     resume = [a.partition("=")[2] for a in arguments if a.startswith("resume=")]
     ready = [_quote_verbatim(a) for a in arguments if not a.startswith("resume=")]
-    if not resume or resume[-1] in ("", "null"):
-        return ready
     is_flag = [a.startswith("-") or (k > 0 and ready[k - 1] in WITH_VALUE) for k, a in enumerate(ready)]
     flags = [a for a, flag in zip(ready, is_flag, strict=True) if flag]
+    others = [a for a, flag in zip(ready, is_flag, strict=True) if not flag]
+    if not resume or resume[-1] in ("", "null"):
+        return [*flags, *others]  # argparse wants no flag between overrides
     if {"-m", "--multirun"} & set(flags):
         raise UserError("resume= goes on with one run; to go on with a sweep repeat its command")
-    others = [a for a, flag in zip(ready, is_flag, strict=True) if not flag]
     return [*flags, *resume_arguments(resume[-1].rstrip("/"), others)]
 
 

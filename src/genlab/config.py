@@ -95,7 +95,12 @@ def compose(overrides: Sequence[str] = (), *, config_dir: Path | str | None = No
 
     Returns:
         The composed config, sections as in `TrainConfig`, `name` filled in.
+
+    Raises:
+        UserError: `resume=` is among the overrides.
     """
+    if any(override.startswith("resume=") for override in overrides):
+        raise UserError("resume= belongs to the command line: python train.py resume=RUN")
     from genlab.resuming import quoted
     from genlab.run_folder import register_resolvers
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from genlab.config import without_hydra
 from genlab.errors import UserError
@@ -31,7 +32,7 @@ class Gate(Callback):
             folder = Path(config.hydra.run.dir)
             validate(without_hydra(config), facts_known=False)
             Gate.lock = claim(folder, resuming=config.resume is not None)
-        except UserError as error:
+        except (UserError, OmegaConfBaseException) as error:
             # Hydra turns exceptions of callbacks into warnings; only an exit gets through
-            print(error, file=sys.stderr)
+            print(str(error) if isinstance(error, UserError) else str(error).splitlines()[0], file=sys.stderr)
             raise SystemExit(2) from None

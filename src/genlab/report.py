@@ -18,6 +18,7 @@ from genlab.callbacks.checkpoints import Checkpoints
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
 from genlab.commandline import typed
+from genlab.errors import UserError
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 
@@ -71,6 +72,19 @@ def how_it_ended(trainer: Trainer) -> str:
         )
         return "early_stopping" if stopped_early else "max_time"
     return "finished"
+
+
+def check_saved(trainer: Trainer, folder: Path) -> None:
+    """Refuses to call a run finished whose end is not on the disk.
+
+    Raises:
+        UserError: the last checkpoint could not be written.
+    """
+    if any(isinstance(c, Checkpoints) and not c.saved for c in trainer.checkpoint_callbacks):
+        raise UserError(
+            f"{folder}: the end of the run could not be saved, for the disk is full or cannot be written to; "
+            f"make room and give resume={folder}"
+        )
 
 
 def result(parts: Parts, *, ended: str, error: str | None, seconds: float, before: float) -> dict[str, Any]:
@@ -143,7 +157,7 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
     where = f"best (epoch {best['epoch']})" if best else "best"
     speed = f", {outcome['images_per_second']:,.0f} images/s" if outcome["images_per_second"] else ""
     took = duration(outcome["wall_seconds"])
-    run = as_typed(folder)
+    run = shlex.quote(str(as_typed(folder)))
     return "\n".join(
         [
             f"{outcome['ended']}: {outcome['epochs']} epochs, {outcome['steps']:,} steps in {took}{speed}",
@@ -151,7 +165,7 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
             "next:",
             f"  python sample.py run={run}",
             f"  python evaluate.py run={run}",
-            f"  tensorboard --logdir {as_typed(folder.parent)}",
+            f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}",
         ]
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
-from genlab.run_folder import read_result, write_json
+from genlab.run_folder import last_checkpoint, read_result, write_json
 
 RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
 """What may be changed beside `resume=`: length and hardware of training, and what is watched."""
@@ -64,8 +64,13 @@ def remember(folder: Path) -> None:
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
         return []
-    content = OmegaConf.to_container(OmegaConf.load(path))
-    return [str(item) for item in content] if isinstance(content, list) else []
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:  # whatever the YAML parser makes of it
+        raise UserError(f"{path}: is damaged ({str(error).splitlines()[0]}); the run cannot go on") from error
+    if not isinstance(content, list):
+        raise UserError(f"{path}: is damaged (it holds no list of overrides); the run cannot go on")
+    return [str(item) for item in content]
 
 
 def quoted(text: str) -> str:
@@ -83,7 +88,13 @@ def refuse_finished(folder: Path, *, max_epochs: int | None, max_steps: int) -> 
         UserError: nothing is left to do; says which limit to raise.
     """
     result = read_result(folder)
-    if not result or result.get("ended") != "finished":
+    if not result or last_checkpoint(folder) is None:
+        return
+    if result.get("ended") == "max_time" and not any(o.startswith("trainer.max_time=") for o in _added):
+        raise UserError(
+            f"{folder}: has used its time already; give trainer.max_time=DD:HH:MM:SS, longer, to go on"
+        )
+    if result.get("ended") != "finished":
         return
     limits = {"epochs": max_epochs, "steps": max_steps}
     for unit, limit in limits.items():

@@ -149,7 +149,7 @@ OUR_FILES = (
     ".hydra", ".lock", ".data_ready", "config.yaml", "result.json", "run.log", "rank", "train_ddp_", "checkpoints",
     "samples", "events.out.tfevents", "fit-",
 )  # fmt: skip
-"""How the names of the files begin that a run may have left before it trained."""
+"""How the names of the files begin that a run may have left before it trained; .lock marks a run's folder."""
 
 
 class FolderLock:
@@ -200,8 +200,13 @@ def _lock(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def claim(folder: Path, *, resuming: bool) -> FolderLock:
+def claim(folder: Path, *, resuming: bool, begun: bool = False) -> FolderLock:
     """Takes a folder for a run, or says why not; what this process has claimed already it keeps.
+
+    Args:
+        folder: the run folder.
+        resuming: whether the run that lies there goes on.
+        begun: whether Hydra has written its own files into it for this run already, as it does in a sweep.
 
     Raises:
         UserError: the folder holds a run and this one does not resume it, holds files that are no
@@ -216,7 +221,9 @@ def claim(folder: Path, *, resuming: bool) -> FolderLock:
             raise UserError(
                 f"{folder}: already holds a run; go on with it by resume={folder}, or choose another hydra.run.dir"
             )
-        foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith(OUR_FILES))
+        inside = sorted(p.name for p in folder.iterdir())
+        ours = begun or ".lock" in inside
+        foreign = [name for name in inside if not (ours and name.startswith(OUR_FILES))]
         if foreign:
             raise UserError(
                 f"{folder}: holds files that are no run's ({foreign[0]}, ...); choose another hydra.run.dir"

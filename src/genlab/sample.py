@@ -42,8 +42,12 @@ def sample(cfg: DictConfig) -> Path:
     from genlab.checkpoint import find, load_model, pick_device
 
     out = Path(cfg.out) if cfg.out else None
-    if out and out.exists() and not cfg.overwrite:
-        raise UserError(f"out={out}: is there already; choose another name, or add overwrite=true")
+    if out and out.exists() and (not cfg.overwrite or not (out.is_file() or (cfg.single and out.is_dir()))):
+        raise UserError(
+            f"out={out}: is there already; choose another name, or replace a file by overwrite=true"
+        )
+    if out and not cfg.single and out.suffix != f".{cfg.format}":
+        raise UserError(f"out={out} should end in .{cfg.format}, or format= be another: {', '.join(FORMATS)}")
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
     images, columns = shows[cfg.show](model, cfg)
     _check_count(len(images), cfg)

@@ -25,10 +25,16 @@ def main() -> None:
 def _job(cfg: DictConfig) -> float | None:
     """One run of the command line; gives a sweeper the number that was watched."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     hydra = HydraConfig.get()
     fill_name(cfg, model=hydra.runtime.choices["model"], data=hydra.runtime.choices["data"])
-    best = train(cfg, folder=run_folder.as_typed(Path(hydra.runtime.output_dir)))["best"]
+    folder = run_folder.as_typed(Path(hydra.runtime.output_dir))
+    if hydra.mode == RunMode.MULTIRUN and not run_folder.is_child():
+        run_folder.claim(
+            folder, resuming=False, begun=True
+        )  # Hydra has made it; a single run has passed the gate
+    best = train(cfg, folder=folder)["best"]
     return next(iter(best["metrics"].values())) if best else None
 
 
@@ -70,6 +76,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         resuming.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
         resuming.remember(folder)
     checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
+    if checkpoint:
+        assembly.keep_identity(cfg, checkpoint)
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
     if cfg.resume is not None:
         notes.append(
@@ -86,10 +94,15 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     ended, error = "failed", None
     try:
         assembly.fit(parts, checkpoint)
+        report.check_saved(parts.trainer, folder)
         ended = report.how_it_ended(parts.trainer)
     except Interrupted as stop:
         ended, error = "interrupted", stop.signal_name
         raise
+    except SystemExit as end:
+        # Lightning's answer to a Ctrl-C that comes before GracefulStop listens
+        ended, error = ("interrupted", "SIGINT") if parts.trainer.interrupted else ("failed", str(end))
+        raise SystemExit(130 if parts.trainer.interrupted else end.code) from None
     except BaseException as failure:
         error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         raise

@@ -119,7 +119,8 @@ def _check_call(node: Mapping[str, Any], raw: Mapping[str, Any], path: str, fact
                 problems.append(f"{path}.{key}: no argument of {_name(target)}{did_you_mean(key, named)}")
             continue
         from_data = isinstance(raw.get(key), str) and raw[key].startswith("${data.")
-        if value == "???" or (value is None and not facts_known and (from_data or path == "data")):
+        unread = value is None or (isinstance(value, list) and None in value)
+        if value == "???" or (unread and not facts_known and (from_data or path == "data")):
             continue
         problem = mismatch(value, hints.get(key, inspect.Parameter.empty))
         if problem:

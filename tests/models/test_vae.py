@@ -179,3 +179,14 @@ def test_bad_numbers_are_refused_in_a_sentence():
         )  # fmt: skip
     with pytest.raises(UserError, match="^n must be at least 1, got 0$"):
         small_vae().sample(0)
+
+
+def test_tensors_of_a_wrong_shape_are_refused_in_a_sentence():
+    model = small_vae()
+    with pytest.raises(UserError) as error:
+        model.log_prob(torch.zeros(1, 8, 8))
+    assert str(error.value) == "images must be floats [B, 1, 8, 8] in [-1, 1], got torch.float32 [1, 8, 8]"
+    with pytest.raises(UserError, match="got torch.uint8"):
+        model.encode(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    with pytest.raises(UserError, match=r"^latents must be \[B, 3\], got \[2, 5\]$"):
+        model.decode(torch.zeros(2, 5))

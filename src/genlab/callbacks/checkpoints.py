@@ -92,11 +92,15 @@ class Checkpoints(Checkpoint):
         """The best validation so far: `epoch` (from one), `step` and `metrics`, the watched one first."""
         return self._best
 
+    saved = True
+    """Whether the last attempt to write `last.ckpt` succeeded."""
+
     def save_last(self, trainer: Trainer) -> bool:
         """Writes `last.ckpt`; every rank has to call it. False if it could not be written."""
         self._waiting = False
         self._saved_at = time.monotonic()
-        return _save(trainer, "last.ckpt")
+        self.saved = _save(trainer, "last.ckpt")
+        return self.saved
 
     # -- start and state -------------------------------------------------------------------------------
 

@@ -91,7 +91,8 @@ class ImageData(pl.LightningDataModule):
         self.factories = {"train": train, "test": test}
         self.folder = root if path is None else path
         self.download, self.channels, self.image_size = download, channels, image_size
-        self._facts = ImageFacts(image_shape, num_classes, class_names)
+        told = image_shape is not None and None not in image_shape  # [3, null, null]: image_size is null
+        self._facts = ImageFacts(image_shape if told else None, num_classes, class_names)
         self.batch_size, self.drop_last = batch_size, drop_last
         self.val_size, self.split_seed, self.seed = val_size, split_seed, seed
         self.memory_budget, self.num_workers, self.augment = memory_budget, num_workers, augment

@@ -71,7 +71,7 @@ class VAE(LightningModule):
         super().__init__()
         if latent_dim < 1:
             raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
-        self.latent_dim = latent_dim
+        self.latent_dim, self.image_shape = latent_dim, list(image_shape)
         self.likelihood = likelihood
         self.loss = loss
         self.encoder = encoder(out_features=2 * latent_dim)
@@ -115,6 +115,7 @@ class VAE(LightningModule):
         Returns:
             `[B]` nats per image.
         """
+        self._check_image(image)
         if samples < 1:
             raise UserError(f"samples must be at least 1, got {samples}")
         target = self.likelihood.target(image)
@@ -209,12 +210,22 @@ class VAE(LightningModule):
 
         Under a likelihood that binarizes, gray stands for the expected image.
         """
+        self._check_image(image)
         return self.posterior(image)[0]
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Mean images `[B, C, H, W]` in [-1, 1] at latents `[B, L]`."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
         return self.likelihood.mean(self.params(z))
+
+    def _check_image(self, image: Tensor) -> None:
+        if list(image.shape[1:]) != self.image_shape or not image.is_floating_point():
+            wanted = ", ".join(map(str, ["B", *self.image_shape]))
+            raise UserError(
+                f"images must be floats [{wanted}] in [-1, 1], got {image.dtype} {list(image.shape)}"
+            )
 
     def reconstruct(self, image: Tensor) -> Tensor:
         """Encodes and decodes without noise: `[B, C, H, W]` to `[B, C, H, W]`."""
