@@ -3,8 +3,8 @@
     python scripts/benchmark.py --quick          # about a minute
     python scripts/benchmark.py --json FILE      # more repeats, numbers into a file
 
-Every comparison alternates its two sides in one process and reports medians and the ratio of medians:
-machines are noisy, ratios less so. A ratio is bare time / our time, so 1 means that genlab costs nothing.
+Every comparison alternates its two sides in one process and reports medians, of the ratio over neighbouring
+pairs: machines are noisy, such ratios less so. A ratio is bare time / our time, so 1 means that genlab costs nothing.
 """
 
 import argparse
@@ -170,10 +170,20 @@ def with_data(batches: Callable[[], Iterator[torch.Tensor]], warm: int, steps: i
 
 
 def compare(ours: Callable[[], Seconds], other: Callable[[], Seconds], repeats: int) -> dict[str, float]:
-    """Medians of alternated repeats, and how many times the other's speed ours is."""
-    pairs = [(other(), ours()) for _ in range(repeats)]
-    other_ms, our_ms = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
-    return {"ours_ms": our_ms, "other_ms": other_ms, "ratio": other_ms / our_ms}
+    """Medians of both sides, and the median over neighbouring pairs of how many times the other's speed ours is.
+
+    Which side comes first alternates, so that a machine that slows down favours neither.
+    """
+    pairs = []
+    for repeat in range(repeats):
+        if repeat % 2:
+            mine, theirs = ours(), other()
+        else:
+            theirs, mine = other(), ours()
+        pairs.append((mine, theirs))
+    our_ms, other_ms = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(theirs / mine for mine, theirs in pairs)
+    return {"ours_ms": our_ms, "other_ms": other_ms, "ratio": ratio}
 
 
 def main() -> None:

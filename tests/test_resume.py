@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals end a process on Windows")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals end a process on Windows"),
+    pytest.mark.xdist_group("resume"),  # one worker, one uninterrupted run to compare with
+]
 
 SETTINGS = (
     "model/network=mlp", "model.latent_dim=4", "trainer=cpu", "trainer.max_epochs=3", "model/scheduler=cosine",
