@@ -60,6 +60,7 @@ def test_help_is_a_manual_and_needs_no_torch(run, script):
 def test_help_lists_every_group_and_ten_examples(run):
     text = run("train.py", "--help").stdout
     assert len(re.findall(r"^python train\.py", text, re.M)) == 10
+    assert not re.search(r"^\S+/(base|parts|pair): ", text, re.M)  # what options share is no option
     for group in ("model: ", "data: ", "model/network: ", "trainer: ", "logger: "):
         assert re.search(rf"^{group}\w", text, re.M)
 

@@ -7,6 +7,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, NoReturn
 
 import hydra
@@ -46,7 +48,8 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     try:
         if not is_child():
             sys.argv[1:] = prepare(sys.argv[1:])
-        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))()
+        run = hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))
+        run() if not {"--help", "-h"} & set(sys.argv) else _show_help(run)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (
@@ -55,6 +58,17 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
         if _wants_trace():
             raise
         _exit(str(error), 2) if isinstance(error, UserError) else _exit(explain(error, config), 1)
+
+
+def _show_help(run: Callable[[], Any]) -> None:
+    """Hydra's help without the groups that nobody chooses from: what options share, and halves of networks."""
+    text = StringIO()
+    try:
+        with redirect_stdout(text):
+            run()
+    finally:
+        lines = text.getvalue().splitlines()
+        print("\n".join(line for line in lines if not re.match(r"\S+/(base|parts|pair): ", line)))
 
 
 def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
