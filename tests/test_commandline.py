@@ -63,3 +63,12 @@ def test_a_sweep_cannot_be_resumed_as_a_run():
         UserError, match="resume= goes on with one run; to go on with a sweep repeat its command"
     ):
         commandline.prepare(["-m", "resume=logs/x"])
+
+
+def test_a_disk_that_cannot_be_written_to_is_the_users_to_mend_and_other_errors_are_ours():
+    full = OSError(28, "No space left on device", "logs/run/config.yaml")
+    assert commandline._sentence(full) == (
+        "logs/run/config.yaml: cannot be written to (No space left on device); make room, or choose another place"
+    )
+    assert commandline._sentence(UserError("seed: wrong")) == "seed: wrong"
+    assert commandline._sentence(ValueError("bug")) is None and commandline._sentence(OSError("odd")) is None

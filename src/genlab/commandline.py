@@ -1,5 +1,6 @@
 """Between the shell and Hydra: values taken verbatim, and every error told in one sentence."""
 
+import errno
 import logging
 import os
 import re
@@ -83,7 +84,7 @@ def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
                 raise UserError("\n".join(f"{key}: no value; give {key}=..." for key in missing))
             return task(cfg)
         except Exception as error:
-            sentence = str(error) if isinstance(error, UserError) else None
+            sentence = _sentence(error)
             _write_to_log(sentence or traceback.format_exc())
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -95,6 +96,14 @@ def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             )
 
     return told
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell of an error that the user can mend, None of one that is a bug."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
+        where = error.filename or "the run folder"
+        return f"{where}: cannot be written to ({error.strerror}); make room, or choose another place"
+    return str(error) if isinstance(error, UserError) else None
 
 
 def _write_to_log(text: str) -> None:

@@ -74,7 +74,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     assembly.hush()
     if cfg.resume is not None:
         resuming.refuse_finished(folder, max_epochs=cfg.trainer.max_epochs, max_steps=cfg.trainer.max_steps)
-        resuming.remember(folder)
+        if run_folder.rank() == 0:
+            resuming.remember(folder)
     checkpoint = run_folder.last_checkpoint(folder) if cfg.resume is not None else None
     if checkpoint:
         assembly.keep_identity(cfg, checkpoint)
