@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers share the cores
 
 ROOT = Path(__file__).parents[1]
-LAUNCHER = {"LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GENLAB_STAMP"}
+LAUNCHER = {"LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"}
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def command(
     def call(verb: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(ROOT / f"{verb}.py"), *arguments])
-        for name in ("HYDRA_FULL_ERROR", "GENLAB_ERRORS", "GENLAB_STAMP", "GENLAB_DATA", *LAUNCHER):
+        for name in ("HYDRA_FULL_ERROR", "GENLAB_ERRORS", "GENLAB_DATA", *LAUNCHER):
             monkeypatch.delenv(name, raising=False)
         GlobalHydra.instance().clear()
         code = 0

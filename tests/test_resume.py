@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from comparisons import assert_same
+
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals end a process on Windows"),
     pytest.mark.xdist_group("resume"),  # one worker, one uninterrupted run to compare with
@@ -39,22 +41,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def state(folder: Path, name: str = "last.ckpt") -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / name, weights_only=True)
-
-
-def assert_same(ours: Any, theirs: Any, path: str = "") -> None:
-    """Equal to the last bit, whatever is nested."""
-    if isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), path
-    elif isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), path
-        for key in ours:
-            assert_same(ours[key], theirs[key], f"{path}.{key}")
-    elif isinstance(ours, (list, tuple)):
-        assert len(ours) == len(theirs), path
-        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            assert_same(a, b, f"{path}.{k}")
-    else:
-        assert ours == theirs or (ours != ours and theirs != theirs), f"{path}: {ours} {theirs}"
 
 
 def assert_same_run(folder: Path, other: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from callback_stubs import assert_same
+
+from comparisons import assert_same
 
 pytestmark = pytest.mark.slow
 

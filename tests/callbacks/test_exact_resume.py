@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from callback_stubs import Kill, Killed, all_callbacks, assert_same, quiet_trainer, run
+from callback_stubs import Kill, Killed, all_callbacks, quiet_trainer, run
+
+from comparisons import assert_same
 
 # 7 batches an epoch
 SETTINGS: dict[str, dict[str, Any]] = {

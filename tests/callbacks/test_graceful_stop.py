@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from callback_stubs import TinyModel, all_callbacks, assert_same, quiet_trainer, run
+from callback_stubs import TinyModel, all_callbacks, quiet_trainer, run
 from pytorch_lightning import Callback, Trainer
 
+from comparisons import assert_same
 from genlab.callbacks.graceful_stop import Interrupted
 
 MESSAGE = "stopping after this batch; once more to leave at once without saving"

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from callback_stubs import TinyModel, all_callbacks, assert_same, quiet_trainer, run
+from callback_stubs import TinyModel, all_callbacks, quiet_trainer, run
 from pytorch_lightning import Callback
 
+from comparisons import assert_same
 from genlab.callbacks.pictures import SampleGrid
 from genlab.callbacks.random_streams import RandomStreams, capture, restore
 from genlab.errors import UserError
