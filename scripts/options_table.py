@@ -7,28 +7,18 @@ python scripts/options_table.py --write   # puts it into README.md
 import sys
 from pathlib import Path
 
+from genlab.options import FIRST, options
+
 ROOT = Path(__file__).parents[1]
-GROUPS = (
-    "model", "data", "model/network", "model/likelihood", "model/loss", "model/optimizer", "model/scheduler",
-    "trainer", "logger", "experiment", "debug",
-)  # fmt: skip
 BEGIN, END = "<!-- options: made by scripts/options_table.py -->", "<!-- end of options -->"
 
 
-def describe(option: Path) -> str:
-    """An option file's one-line description: its first comment that is no directive."""
-    for line in option.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line.lstrip("# ").rstrip(".")
-    raise SystemExit(f"{option}: begins with no one-line description")
-
-
 def table() -> str:
+    found = options([ROOT / "conf"])
     rows = ["| group | option | what it is |", "| --- | --- | --- |"]
-    for group in GROUPS:
-        files = sorted((ROOT / "conf" / group).glob("*.yaml"))
-        for k, option in enumerate(files):
-            rows.append(f"| {f'`{group}=`' if k == 0 else ''} | `{option.stem}` | {describe(option)} |")
+    for group in FIRST:
+        for k, (name, text) in enumerate(found[group].items()):
+            rows.append(f"| {f'`{group}=`' if k == 0 else ''} | `{name}` | {text} |")
     return "\n".join(rows)
 
 

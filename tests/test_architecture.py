@@ -28,6 +28,7 @@ FLOOR_0 = {
     "atomic": Place("", ""),
     "suggestions": Place("", ""),
     "tables": Place("", ""),
+    "job_progress": Place("", ""),
     "contracts": Place("", "torch"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
@@ -41,7 +42,7 @@ FLOOR_1 = {
     "data": Place("errors contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"),
     "models": Place("errors contracts objectives schedules seeding", "torch pytorch_lightning"),
     "callbacks": Place(
-        "errors atomic tables contracts seeding latents pictures",
+        "errors atomic tables job_progress contracts seeding latents pictures",
         "torch pytorch_lightning numpy tensorboard tqdm",
     ),
 }
@@ -49,8 +50,10 @@ FLOOR_1 = {
 STAIRS = [
     "run_folder",
     "resuming",
+    "options",
     "config",
     "validation",
+    "sweeps",
     "gate",
     "commandline",
     "checkpoint",
@@ -66,7 +69,11 @@ FLOOR_2 = {
 } | {verb: Place(" ".join([EVERY_STEP, *STAIRS]), LIBRARIES_OF_STEPS) for verb in VERBS}
 TABLE = {"__init__": Place("checkpoint", "")} | FLOOR_0 | FLOOR_1 | FLOOR_2
 
-LIGHT = ["run_folder", "resuming", "config", "validation", "gate", "commandline", *VERBS]
+LIGHT = ["run_folder", "resuming", "options", "config", "validation", "gate", "commandline", *VERBS]
+LIGHT += [
+    f"sweeps.{name}"
+    for name in ("jobs", "leading", "ranking", "display", "processes", "pool", "launching", "in_process")
+]
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "matplotlib", "sklearn", "numpy", "PIL"}
 
 
@@ -190,7 +197,7 @@ def test_every_file_is_named_for_what_it_does():
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_what_help_and_completion_need_imports_nothing_heavy_at_the_top(name):
-    source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+    source = (PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
     heavy = _libraries(imported(source, inside_functions=False)) & HEAVY
     assert not heavy, f"{name}.py imports {heavy} at its top: `--help` would wait for it"
 

@@ -17,9 +17,11 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
 from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
+from genlab.commandline import command
 from genlab.config import build, plain
-from genlab.contracts import Data
+from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
+from genlab.sweeps.jobs import settings
 from genlab.validation import validate
 
 
@@ -114,6 +116,7 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     config = plain(cfg)
     model = build(config["model"], path="model")
     model.run_config = config
+    model.run_card = RunCard(OmegaConf.to_yaml(config), settings(folder, config), command())
     if hasattr(model, "start_from") and hasattr(datamodule, "mean_image"):
         model.start_from(datamodule.mean_image())
     unmatched = init_weights(model, cfg.init_from) if cfg.init_from and not trained else []

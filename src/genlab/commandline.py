@@ -4,12 +4,14 @@ import errno
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -21,9 +23,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genlab.config import conf_dir, register_schemas
 from genlab.errors import UserError
-from genlab.resuming import quoted, resume_arguments
+from genlab.job_progress import is_job
+from genlab.resuming import quoted, resume_arguments, where_configs_lie
 from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
+from genlab.sweeps import leading
+from genlab.sweeps.processes import end_with_the_sweep
 
 VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")
 """Settings whose values are taken as typed: commas, quotes, `=` and line breaks included."""
@@ -41,16 +46,20 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     """
     register_schemas()
     register_resolvers()
+    leading.register_resolver()
     typed[:] = sys.argv
+    if is_job() and not is_child():
+        end_with_the_sweep()
     if not _wants_trace():
         os.environ.update(
             HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1"
         )  # Hydra hands its errors on instead of printing
     try:
-        if not is_child():
+        if not is_child() and not is_job():
             sys.argv[1:] = prepare(sys.argv[1:])
         run = hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))
-        run() if not {"--help", "-h"} & set(sys.argv) else _show_help(run)
+        with leading.concluded():
+            run() if not {"--help", "-h"} & set(sys.argv) else _show_help(run)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (
@@ -58,7 +67,8 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     ) as error:  # our own code tells its errors itself: these are Hydra's, or of its first writes
         if _wants_trace():
             raise
-        _exit(str(error), 2) if isinstance(error, UserError) else _exit(explain(error, config), 1)
+        sentence = _sentence(error)
+        _exit(sentence, 2) if sentence else _exit(explain(error, config), 1)
 
 
 def _show_help(run: Callable[[], Any]) -> None:
@@ -122,6 +132,12 @@ def _wants_trace() -> bool:
 typed: list[str] = []
 """The process's command line as the user typed it."""
 
+
+def command() -> str:
+    """What was typed to start this process."""
+    return shlex.join([Path(sys.executable).name, *(typed or sys.argv)])
+
+
 WITH_VALUE = {
     "--config-dir",
     "-cd",
@@ -152,7 +168,9 @@ def prepare(arguments: list[str]) -> list[str]:
         return [*flags, *others]  # argparse wants no flag between overrides
     if {"-m", "--multirun"} & set(flags):
         raise UserError("resume= goes on with one run; to go on with a sweep repeat its command")
-    return [*flags, *resume_arguments(resume[-1].rstrip("/"), others)]
+    run = resume[-1].rstrip("/")
+    overrides = resume_arguments(run, others)
+    return [*flags, *where_configs_lie(run, flags), *overrides]
 
 
 def _quote_verbatim(argument: str) -> str:

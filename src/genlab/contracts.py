@@ -21,6 +21,22 @@ class ImageBatch(NamedTuple):
     label: Tensor
 
 
+class RunCard(NamedTuple):
+    """What a run tells of itself on its dashboards.
+
+    Attributes:
+        config: all of its settings as YAML, like its config.yaml.
+        settings: dotted names to plain values: only what this run was told; in a sweep only what varies.
+        command: the command line as it was typed.
+        swept: whether it is one of a sweep, whose runs all have these settings.
+    """
+
+    config: str
+    settings: dict[str, Any]
+    command: str
+    swept: bool = False
+
+
 class Encoder(nn.Module):
     """Interface: images to features. Built by its family as `factory(out_features=...)`."""
 

@@ -1,6 +1,8 @@
 """What a composed config has to pass before anything is written: validation, then the claim on its folder."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genlab.config import without_hydra
 from genlab.errors import UserError
 from genlab.run_folder import FolderLock, claim, is_child, rank
+from genlab.sweeps import leading
 
 
 class Gate(Callback):
@@ -28,11 +31,22 @@ class Gate(Callback):
             return
         from genlab.validation import validate
 
-        try:
+        with _refusing():
             folder = Path(config.hydra.run.dir)
             validate(without_hydra(config), facts_known=False)
             Gate.lock = claim(folder, resuming=config.resume is not None)
-        except (UserError, OmegaConfBaseException) as error:
-            # Hydra turns exceptions of callbacks into warnings; only an exit gets through
-            print(str(error) if isinstance(error, UserError) else str(error).splitlines()[0], file=sys.stderr)
-            raise SystemExit(2) from None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Claims the folder of a sweep, or ends the process with a sentence and exit code 2."""
+        with _refusing():
+            leading.begin(Path(config.hydra.sweep.dir), config.hydra.overrides.task)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns an error into an exit: other exceptions of callbacks Hydra makes warnings of."""
+    try:
+        yield
+    except (UserError, OmegaConfBaseException) as error:
+        print(str(error) if isinstance(error, UserError) else str(error).splitlines()[0], file=sys.stderr)
+        raise SystemExit(2) from None

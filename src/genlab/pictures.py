@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 _GAP = 2
@@ -19,6 +19,9 @@ _PAPER = 1.0
 
 _READABLE_SIDE = 64
 """Images are enlarged by the largest whole factor that keeps their longer side within this many pixels."""
+
+_LARGEST_SHEET = 8192
+"""Pixels on a side of the largest sheet of thumbnails that TensorBoard shows."""
 
 
 def image_grid(images: Tensor, columns: int | None = None) -> Tensor:
@@ -66,6 +69,65 @@ def paired_grid(top: Tensor, bottom: Tensor, columns: int | None = None) -> Tens
     return _assemble(pairs.flatten(0, 1))  # [rows * 2, columns, C, H, W]
 
 
+def label_rows(picture: Tensor, labels: list[str]) -> Tensor:
+    """Writes a short text to the left of each row of a grid.
+
+    Args:
+        picture: `[1 or 3, h, w]` in [0, 1], from `image_grid`.
+        labels: A text for each row, from top to bottom.
+
+    Returns:
+        The wider picture, `[1 or 3, h, w]` in [0, 1].
+    """
+    font = ImageFont.load_default()
+    width = math.ceil(max(font.getlength(label) for label in labels)) + 3 * _GAP
+    margin = Image.new("L", (width, picture.shape[1]), round(255 * _PAPER))
+    pitch = (picture.shape[1] + _GAP) / len(labels)
+    for row, label in enumerate(labels):
+        top = (row + 0.5) * pitch - _GAP / 2
+        ImageDraw.Draw(margin).text((_GAP, top), label, fill=0, font=font, anchor="lm")
+    pixels = torch.tensor(list(margin.tobytes()), dtype=picture.dtype).view(picture.shape[1], width) / 255
+    return torch.cat([pixels.expand(len(picture), -1, -1), picture], dim=2)
+
+
+def thumbnails(images: Tensor) -> Tensor:
+    """Square copies of images, small enough to be shown by the hundreds.
+
+    Args:
+        images: `[N, C, H, W]` in [-1, 1].
+
+    Returns:
+        `[N, 1 or 3, S, S]` in [0, 1]: the image in the middle of white, S its longer side, 64 at most and
+        less where all N together were more than 8192 pixels wide.
+    """
+    shown = _visible(images)
+    height, width = shown.shape[-2:]
+    most = min(_READABLE_SIDE, _LARGEST_SHEET // math.ceil(math.sqrt(len(shown))))
+    if max(height, width) > most:
+        factor = most / max(height, width)
+        height, width = max(1, round(height * factor)), max(1, round(width * factor))
+        shown = torch.nn.functional.adaptive_avg_pool2d(shown, (height, width))
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    around = (left, side - width - left, top, side - height - top)
+    return torch.nn.functional.pad(shown, around, value=_PAPER)
+
+
+def image_sheet(cells: Tensor) -> Tensor:
+    """Lays images out without gaps, as many rows as columns.
+
+    Args:
+        cells: `[N, 1 or 3, H, W]` in [0, 1].
+
+    Returns:
+        The picture, `[1 or 3, h, w]` in [0, 1]; white where there is no image.
+    """
+    side = math.ceil(math.sqrt(len(cells)))
+    blanks = cells.new_full((side * side - len(cells), *cells.shape[1:]), _PAPER)
+    square = torch.cat([cells, blanks]).unflatten(0, (side, side))
+    return square.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # [C, rows * H, columns * W]
+
+
 def save_png(picture: Tensor, path: str | Path) -> None:
     """Writes a picture, or a single image, as a PNG file; nobody ever sees half a file.
 
@@ -98,13 +160,17 @@ def _check(images: Tensor, columns: int | None) -> None:
 
 def _cells(images: Tensor, columns: int) -> Tensor:
     """Maps `[N, C, H, W]` in [-1, 1] to `[rows, columns, 1 or 3, H, W]` in [0, 1], the last row filled up."""
-    images = images.detach().cpu().float().nan_to_num(nan=0.0).clamp(-1, 1) / 2 + 0.5
-    if images.shape[1] not in (1, 3):
-        images = torch.cat(images.unbind(1), dim=-1)[:, None]  # [N, 1, H, C * W]
+    images = _visible(images)
     factor = max(1, _READABLE_SIDE // max(images.shape[-2:]))
     images = images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
     blanks = images.new_full((-len(images) % columns, *images.shape[1:]), _PAPER)
     return torch.cat([images, blanks]).unflatten(0, (-1, columns))
+
+
+def _visible(images: Tensor) -> Tensor:
+    """Maps `[N, C, H, W]` in [-1, 1] to `[N, 1 or 3, H, W or C * W]` in [0, 1]."""
+    images = images.detach().cpu().float().nan_to_num(nan=0.0).clamp(-1, 1) / 2 + 0.5
+    return images if images.shape[1] in (1, 3) else torch.cat(images.unbind(1), dim=-1)[:, None]
 
 
 def _assemble(cells: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from genlab.assembly import Parts
 from genlab.callbacks.checkpoints import Checkpoints
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
-from genlab.commandline import typed
+from genlab.commandline import command
 from genlab.errors import UserError
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
@@ -93,7 +93,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
     Speed and `seconds` are those of this process, `before` is the time of the processes it went on from.
     """
     trainer, config = parts.trainer, parts.config
-    best = next((c.best() for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
+    keeper = next((c for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
     speed = next((c for c in trainer.callbacks if isinstance(c, Throughput)), None)  # type: ignore[attr-defined]
     final = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
     return {
@@ -101,7 +101,8 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
         "ended": ended,
         "error": error,
         "final": final,
-        "best": best,
+        "best": keeper.best() if keeper else None,
+        "mode": keeper.mode if keeper else None,
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "wall_seconds": round(seconds, 3),
@@ -117,7 +118,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
         "resumed": config["resume"] is not None,
         "versions": versions(),
         "git_commit": run_folder.git_commit(Path(genlab.__file__).parent),
-        "command": shlex.join([Path(sys.executable).name, *(typed or sys.argv)]),
+        "command": command(),
     }
 
 

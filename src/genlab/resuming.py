@@ -49,6 +49,20 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
     ]
 
 
+def where_configs_lie(run: str, flags: list[str]) -> list[str]:
+    """The `--config-dir` that a run was started with, as flags for Hydra; none where the user gives one."""
+    stored = Path(run) / ".hydra" / "hydra.yaml"
+    if any(flag.startswith(("--config-dir", "-cd")) for flag in flags) or not stored.is_file():
+        return []
+    try:
+        sources = OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.config_sources") or []
+    except Exception as error:  # whatever the YAML parser makes of it
+        raise UserError(
+            f"{stored}: is damaged ({str(error).splitlines()[0]}); the run cannot go on"
+        ) from error
+    return [flag for s in sources if s.provider == "command-line" for flag in ("--config-dir", str(s.path))]
+
+
 _added: list[str] = []
 """The new overrides of this process's resume."""
 

@@ -147,7 +147,7 @@ def git_commit(folder: Path) -> str | None:
 
 OUR_FILES = (
     ".hydra", ".lock", ".data_ready", "config.yaml", "result.json", "run.log", "rank", "train_ddp_", "checkpoints",
-    "samples", "events.out.tfevents", "fit-",
+    "samples", "events.out.tfevents", "fit-", "job.json", "console.log", "progress.json",
 )  # fmt: skip
 """How the names of the files begin that a run may have left before it trained; .lock marks a run's folder."""
 
@@ -155,8 +155,16 @@ OUR_FILES = (
 class FolderLock:
     """An exclusive claim on a run folder that ends with the process, however that ends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        busy: str = "another process is training there now; wait for it, or choose another folder",
+    ) -> None:
         """Claims the folder, making it where it does not exist.
+
+        Args:
+            folder: what to claim.
+            busy: what to tell where another process has it.
 
         Raises:
             UserError: another live process holds it, or the folder cannot be made.
@@ -172,9 +180,7 @@ class FolderLock:
             _lock(self._file)
         except OSError as error:
             self._file.close()
-            raise UserError(
-                f"{folder}: another process is training there now; wait for it, or choose another folder"
-            ) from error
+            raise UserError(f"{folder}: {busy}") from error
 
         self._folder = folder.resolve()
         _held[self._folder] = self

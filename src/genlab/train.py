@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from genlab import resuming, run_folder
 from genlab.commandline import run_verb
 from genlab.config import fill_name
+from genlab.sweeps import in_process, jobs
 
 log = logging.getLogger("genlab")
 
@@ -31,11 +32,9 @@ def _job(cfg: DictConfig) -> float | None:
     fill_name(cfg, model=hydra.runtime.choices["model"], data=hydra.runtime.choices["data"])
     folder = run_folder.as_typed(Path(hydra.runtime.output_dir))
     if hydra.mode == RunMode.MULTIRUN and not run_folder.is_child():
-        run_folder.claim(
-            folder, resuming=False, begun=True
-        )  # Hydra has made it; a single run has passed the gate
-    best = train(cfg, folder=folder)["best"]
-    return next(iter(best["metrics"].values())) if best else None
+        return in_process.run(cfg, folder, [str(o) for o in hydra.overrides.task], train)
+    train(cfg, folder=folder)
+    return jobs.watched_number(folder)
 
 
 def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from genlab.callbacks.dashboard import Dashboard
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.ema import EMA
 from genlab.callbacks.graceful_stop import GracefulStop
+from genlab.callbacks.latent_projector import LatentProjector
+from genlab.callbacks.latent_traversal import LatentTraversal
 from genlab.callbacks.meter import Meter
 from genlab.callbacks.pictures import ReconstructionGrid, SampleGrid
 from genlab.callbacks.random_streams import RandomStreams
@@ -119,6 +121,8 @@ def all_callbacks(*, half_life: float | None = 20.0, every_n_steps: int | None =
         GracefulStop(),
         SampleGrid(n=4),
         ReconstructionGrid(n=3),
+        LatentTraversal(n=2, every_n_epochs=2),
+        LatentProjector(n=3),
     ]
 
 

@@ -9,11 +9,12 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from genlab.atomic import write_whole
+from genlab.callbacks.run_log import RunLog
 
 Row = dict[str, str]
 
 
-class CSVLog(Logger):
+class CSVLog(RunLog, Logger):
     """Writes `metrics.csv` into the run folder, opened by the callback `Dashboard`.
 
     A row tells what was known after `step` steps, in the `epoch`-th epoch, both counted from one. Only

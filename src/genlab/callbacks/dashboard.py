@@ -1,33 +1,32 @@
-"""Opens the run's logs and lays out TensorBoard."""
+"""Opens the run's logs and tells them what the run is."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from genlab.callbacks.csv_log import CSVLog
-from genlab.callbacks.tensorboard_log import TensorBoardLog
-from genlab.contracts import Charted
-
-_NOT_OF_THE_MODEL = ("hydra", "callbacks", "logger")
+from genlab.callbacks.run_log import Charts, run_logs
+from genlab.contracts import Charted, RunCard
 
 
 class Dashboard(Callback):
-    """Tells `CSVLog` and `TensorBoardLog` the run folder, and where in the run they begin.
+    """Tells every `RunLog` the run folder and where in the run it begins.
 
-    Settings shown as hparams are those in the model's attribute `run_config`, a plain dict, where there
-    is one; charts are those of a `Charted` model.
+    A fresh run is described by the model's attribute `run_card`, a `RunCard`, where it has one; charts are
+    those of a `Charted` model.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        for logger in trainer.loggers:
-            if isinstance(logger, (CSVLog, TensorBoardLog)):
-                logger.open(Path(trainer.default_root_dir), step=trainer.global_step)
-            if isinstance(logger, TensorBoardLog):
-                _lay_out(logger, pl_module, fresh=trainer.global_step == 0)
+        card = getattr(pl_module, "run_card", None)
+        charts = pl_module.charts if isinstance(pl_module, Charted) else {}
+        for log in run_logs(trainer):
+            log.open(Path(trainer.default_root_dir), step=trainer.global_step)
+            if charts:
+                log.lay_out(type(pl_module).__name__, charts)
+            if isinstance(card, RunCard) and trainer.global_step == 0:
+                log.describe(card, live_tags(charts))
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -37,28 +36,8 @@ class Dashboard(Callback):
             logger.save()
 
 
-def _lay_out(logger: TensorBoardLog, model: LightningModule, *, fresh: bool) -> None:
-    charts = model.charts if isinstance(model, Charted) else {}
-    if charts:
-        logger.log_charts(type(model).__name__, charts)
-    config = getattr(model, "run_config", None)
-    if fresh and isinstance(config, Mapping):
-        settings = {k: v for k, v in config.items() if k not in _NOT_OF_THE_MODEL}
-        logger.log_settings(flatten(settings), live_tags(charts))
-
-
-def live_tags(charts: Mapping[str, list[str]]) -> list[str]:
-    """The scalars worth comparing runs by: the validation's in the charts, else all, else `val/loss`."""
+def live_tags(charts: Charts) -> list[str]:
+    """The scalars worth comparing runs by: in the charts those of validation, else of training; and speed."""
     tags = list(dict.fromkeys(tag for chart in charts.values() for tag in chart))
-    return [tag for tag in tags if tag.startswith("val/")] or tags or ["val/loss"]
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one dict with dotted names: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+    val, train, rate = ([tag for tag in tags if tag.startswith(part)] for part in ("val/", "train/", "rate/"))
+    return (val or train) + rate

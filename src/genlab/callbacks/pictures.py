@@ -1,16 +1,21 @@
 """Samples and reconstructions, drawn after validations."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
-from genlab.callbacks.tensorboard_log import TensorBoardLog
+from genlab.callbacks.drawing import (
+    RECONSTRUCTOR,
+    SAMPLER,
+    FirstImages,
+    check_counts,
+    check_model,
+    is_due,
+    publish,
+)
 from genlab.contracts import Reconstructor, Sampler
-from genlab.errors import UserError
-from genlab.pictures import image_grid, paired_grid, save_png
+from genlab.pictures import image_grid, paired_grid
 
 
 class SampleGrid(Callback):
@@ -27,19 +32,19 @@ class SampleGrid(Callback):
         Raises:
             UserError: If a number is out of range.
         """
-        _check_numbers("sample_grid", n, every_n_epochs)
+        check_counts("sample_grid", n=n, every_n_epochs=every_n_epochs)
         self.n, self.every_n_epochs, self.seed = n, every_n_epochs, seed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        _check_model(self, pl_module, Sampler, ("sample", "sampling_modules"))
+        check_model(self, pl_module, Sampler, SAMPLER)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not _is_due(trainer, self.every_n_epochs) or not trainer.is_global_zero:
+        if not is_due(trainer, self.every_n_epochs) or not trainer.is_global_zero:
             return
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             assert isinstance(pl_module, Sampler)
             images = pl_module.sample(self.n, seed=self.seed)  # [n, C, H, W]
-        _publish(trainer, "samples", image_grid(images))
+        publish(trainer, "samples", image_grid(images))
 
 
 class ReconstructionGrid(Callback):
@@ -55,15 +60,15 @@ class ReconstructionGrid(Callback):
         Raises:
             UserError: If a number is out of range.
         """
-        _check_numbers("reconstruction_grid", n, every_n_epochs)
+        check_counts("reconstruction_grid", n=n, every_n_epochs=every_n_epochs)
         self.n, self.every_n_epochs = n, every_n_epochs
-        self._originals: list[Tensor] = []
+        self._first = FirstImages(n)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        _check_model(self, pl_module, Reconstructor, ("encode", "decode", "reconstruct"))
+        check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._originals = []
+        self._first.clear()
 
     def on_validation_batch_end(
         self,
@@ -74,46 +79,14 @@ class ReconstructionGrid(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        missing = self.n - sum(map(len, self._originals))
-        if missing > 0 and dataloader_idx == 0 and _is_due(trainer, self.every_n_epochs):
-            self._originals.append(batch.image[:missing])
+        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
+            self._first.add(batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._originals or not trainer.is_global_zero:
+        first = self._first.take()
+        if first is None or not trainer.is_global_zero:
             return
-        originals = torch.cat(self._originals)  # [n, C, H, W]
-        self._originals = []
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             assert isinstance(pl_module, Reconstructor)
-            reconstructions = pl_module.reconstruct(originals)
-        _publish(trainer, "reconstructions", paired_grid(originals, reconstructions))
-
-
-def _check_numbers(name: str, n: int, every_n_epochs: int) -> None:
-    for argument, value in (("n", n), ("every_n_epochs", every_n_epochs)):
-        if value < 1:
-            raise UserError(f"callbacks.{name}.{argument} must be at least 1, got {value}")
-
-
-def _check_model(callback: Callback, model: LightningModule, kind: type, methods: tuple[str, ...]) -> None:
-    if not isinstance(model, kind):
-        missing = " and no ".join(method for method in methods if not hasattr(model, method))
-        raise UserError(
-            f"{type(callback).__name__} needs a {kind.__name__}, and {type(model).__name__} "
-            f"has no {missing}: set this callback to null"
-        )
-
-
-def _is_due(trainer: Trainer, every_n_epochs: int) -> bool:
-    if trainer.sanity_checking:
-        return False
-    epoch = trainer.current_epoch + 1
-    return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs
-
-
-def _publish(trainer: Trainer, name: str, picture: Tensor) -> None:
-    file = f"{name}_epoch_{trainer.current_epoch + 1:04d}.png"
-    save_png(picture, Path(trainer.default_root_dir) / "samples" / file)
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLog):
-            logger.experiment.add_image(name, picture, trainer.global_step)
+            reconstructions = pl_module.reconstruct(first.image)
+        publish(trainer, "reconstructions", paired_grid(first.image, reconstructions))

@@ -12,9 +12,13 @@ from tqdm import tqdm
 from genlab.callbacks.meter import Meter
 from genlab.callbacks.throughput import Throughput
 from genlab.errors import UserError
+from genlab.job_progress import is_job, tell
 from genlab.tables import duration
 
 T = TypeVar("T")
+
+_TELL_EVERY = 0.5
+"""Seconds between two words to the sweep."""
 
 _STEPS = 1000
 """Resolution of the bar, which shows the share of the whole run."""
@@ -48,6 +52,8 @@ class Progress(ProgressBar):
         self._enabled = True
         self._bar: Any = None
         self._shown_at = -math.inf
+        self._tells = False
+        self._told_at = -math.inf
         self._began = 0.0
         self._share_at_start = 0.0
 
@@ -69,6 +75,7 @@ class Progress(ProgressBar):
         self._began = time.monotonic()
         self._shown_at = -math.inf
         self._share_at_start = share_done(trainer) or 0.0
+        self._tells = self._enabled and is_job()
         if self._enabled and sys.stdout.isatty():
             self._bar = tqdm(total=_STEPS, file=sys.stdout, dynamic_ncols=True, bar_format="{bar:16}")
 
@@ -77,8 +84,12 @@ class Progress(ProgressBar):
     ) -> None:
         if self._bar is not None and time.monotonic() - self._shown_at >= self.refresh_seconds:
             self._draw(trainer)
+        elif self._tells and time.monotonic() - self._told_at >= _TELL_EVERY:
+            self._tell(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._tells:
+            self._tell(trainer)
         means = _epoch_means(trainer)  # on every rank: what is read here is first reduced over them
         if self._bar is not None:
             self._draw(trainer)
@@ -107,13 +118,16 @@ class Progress(ProgressBar):
         self._bar.refresh()
         self._shown_at = time.monotonic()
 
+    def _tell(self, trainer: Trainer) -> None:
+        """Tells the sweep that this run is a job of."""
+        self._told_at = time.monotonic()
+        tell(share_done(trainer), "  ".join([_epoch(trainer), *_rate(trainer)]))
+
     def _facts(self, trainer: Trainer, means: dict[str, float]) -> list[str]:
         facts = [f"{name} {value:.4g}" for name, value in means.items()]
         if "val/loss" in trainer.callback_metrics:
             facts.append(f"val/loss {float(trainer.callback_metrics['val/loss']):.4g}")
-        speed = _find(trainer, Throughput)
-        if speed is not None and speed.images_per_second is not None:
-            facts.append(f"{speed.images_per_second:,.0f} images/s")
+        facts += _rate(trainer)
         left = self._seconds_left(trainer)
         return facts if left is None else [*facts, f"{duration(left)} left"]
 
@@ -137,6 +151,12 @@ def share_done(trainer: Trainer) -> float | None:
     if timer is not None and timer._duration:
         shares.append(timer.time_elapsed() / timer._duration)
     return min(1.0, max(shares)) if shares else None
+
+
+def _rate(trainer: Trainer) -> list[str]:
+    speed = _find(trainer, Throughput)
+    rate = speed.images_per_second if speed else None
+    return [] if rate is None else [f"{rate:,.0f} images/s"]
 
 
 def _find(trainer: Trainer, kind: type[T]) -> T | None:

@@ -7,13 +7,17 @@ from typing import Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from genlab.callbacks.run_log import Charts, RunLog, points
+from genlab.callbacks.tensorboard_pages import hparams, hparams_columns, write_projector
+from genlab.contracts import RunCard
 
 
-class TensorBoardLog(TensorBoardLogger):
+class TensorBoardLog(RunLog, TensorBoardLogger):
     """Writes events into the run folder, opened by the callback `Dashboard`.
 
-    Points stand at the number of steps made. The epoch means of `train/...` are left to metrics.csv, so
-    that a curve holds points of one kind.
+    Points stand at the number of steps made.
     """
 
     def __init__(self) -> None:
@@ -41,13 +45,11 @@ class TensorBoardLog(TensorBoardLogger):
 
     @rank_zero_only
     def open(self, folder: Path, *, step: int) -> None:
-        """Begins to write into `folder`; of an earlier part of the run, points after `step` are purged.
-
-        Args:
-            folder: The run folder.
-            step: Steps the run has made so far.
-        """
+        """Begins to write into `folder`; of an earlier part of the run, points after `step` are purged."""
         self._folder = folder
+        if step == 0:
+            for first_attempt in folder.glob("events.out.tfevents.*"):
+                first_attempt.unlink()
         self._kwargs = {"flush_secs": 10, **({"purge_step": step + 1} if step > 0 else {})}
 
     @rank_zero_only
@@ -55,38 +57,39 @@ class TensorBoardLog(TensorBoardLogger):
         """Adds a point to each curve, at a step counted from zero as Lightning does."""
         if self._folder is None:
             raise RuntimeError("TensorBoardLog has no folder yet: the Trainer lacks the callback Dashboard")
-        of_epoch = "epoch" in metrics
-        for name, value in metrics.items():
-            if name != "epoch" and not (of_epoch and name.startswith("train/")):
-                self.experiment.add_scalar(name, float(value), None if step is None else step + 1)
+        for name, value in points(metrics).items():
+            self.experiment.add_scalar(name, value, None if step is None else step + 1)
 
     @rank_zero_only
-    def log_charts(self, title: str, charts: Mapping[str, list[str]]) -> None:
+    def lay_out(self, title: str, charts: Charts) -> None:
         """Lays out the page `custom scalars`: one chart for each title, several tags in each."""
-        self.experiment.add_custom_scalars(
-            {title: {chart: ["Multiline", tags] for chart, tags in charts.items()}}
-        )
+        layout = {chart: ["Multiline", [f"^{tag}$" for tag in tags]] for chart, tags in charts.items()}
+        self.experiment.add_custom_scalars({title: layout})
 
     @rank_zero_only
-    def log_settings(self, settings: Mapping[str, Any], tags: list[str]) -> None:
-        """Adds the run to the page `hparams`, whose metrics follow the scalars `tags` while it trains.
-
-        Args:
-            settings: Dotted names to plain values; what is neither number nor text is shown as text.
-            tags: Names of logged scalars.
-        """
-        from torch.utils.tensorboard.summary import hparams
-
-        shown = {
-            name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in settings.items()
-        }
+    def describe(self, card: RunCard, tags: list[str]) -> None:
+        """Fills the page `text` with config and command, and adds the run to the page `hparams`."""
+        self.experiment.add_text("config", f"```yaml\n{card.config}\n```", 0)
+        self.experiment.add_text("command", f"```sh\n{card.command}\n```", 0)
         writer = self.experiment._get_file_writer()
-        for summary in hparams(shown, dict.fromkeys(tags, float("nan"))):
-            writer.add_summary(summary)
+        writer.add_summary(hparams(card.settings), 0)
+        if card.swept:
+            writer.add_summary(hparams_columns(card.settings, tags), 0)
         self.experiment.flush()
 
+    @rank_zero_only
+    def log_picture(self, name: str, picture: Tensor, step: int) -> None:
+        """Adds to the page `images`."""
+        self.experiment.add_image(name, picture, step)
+
+    @rank_zero_only
+    def log_latents(self, name: str, latents: Tensor, labels: list[str], thumbnails: Tensor) -> None:
+        """Fills the page `projector`, with the thumbnails as sprites."""
+        assert self._folder is not None
+        write_projector(self._folder, name, latents, labels, thumbnails)
+
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: see `log_settings`."""
+        """Nothing: see `describe`."""
 
     @rank_zero_only
     def save(self) -> None:

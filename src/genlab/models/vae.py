@@ -31,14 +31,11 @@ class VAE(LightningModule):
     """
 
     charts = {
-        "loss and its parts (nats per image)": [
-            "train/objective",
-            "train/reconstruction",
-            "train/kl",
-            "val/loss",
-            "val/reconstruction",
-            "val/kl",
-        ],
+        "what is trained, what is judged (nats per image)": ["train/objective", "val/loss"],
+        "reconstruction (nats per image)": ["train/reconstruction", "val/reconstruction"],
+        "KL from the prior (nats per image)": ["train/kl", "val/kl"],
+        "learning rate": ["train/lr"],
+        "images per second": ["rate/images_per_second"],
     }
 
     def __init__(

@@ -1,0 +1,118 @@
+"""A training step through the Trainer, with everything a run has, beside a loop in plain PyTorch."""
+
+import io
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import Callback
+
+from benchmarks.images import BATCH, RandomImages, settings
+from benchmarks.measure import Row, compare
+from genlab import assembly
+from genlab.config import compose
+
+Milliseconds = float
+
+
+def rows(quick: bool) -> list[Row]:
+    repeats, scale = (3, 1) if quick else (15, 2)
+    networks = (("MLP", "mlp", 50, 180 * scale, 0.94), ("conv", "dcgan", 5, 25 * scale, 0.97))
+    return [
+        compare(
+            f"{name} VAE: Trainer / bare loop",
+            "ms/step",
+            ours=lambda n=network, w=warm, s=steps: through_trainer(n, w, s),
+            other=lambda n=network, w=warm, s=steps: bare(n, w, s),
+            repeats=repeats,
+            reach=reach,
+        )
+        for name, network, warm, steps, reach in networks
+    ]
+
+
+class Clock(Callback):
+    """Time per step between two steps of an epoch."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if batch_idx in (self.first, self.last):
+            wait(pl_module.device)
+        if batch_idx == self.first:
+            self.began = time.perf_counter()
+        if batch_idx == self.last:
+            self.milliseconds = 1e3 * (time.perf_counter() - self.began) / (self.last - self.first)
+
+
+def through_trainer(network: str, warm: int, steps: int, overrides: Sequence[str] = ()) -> Milliseconds:
+    """A step of a run as users start it, with the default callbacks, pictures, TensorBoard and csv.
+
+    Validation, and with it the drawing of pictures, is left out: it comes once an epoch, not with a step.
+    """
+    assembly.hush()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        cfg = compose([*settings(network), f"trainer.max_steps={warm + steps + 1}", *overrides])
+        parts = assembly.assemble(cfg, Path(folder))
+        clock = Clock(warm, warm + steps)
+        parts.trainer.callbacks.append(clock)
+        assembly.fit(parts, None)
+        return clock.milliseconds
+
+
+def bare(network: str, warm: int, steps: int) -> Milliseconds:
+    """A step of a loop in plain PyTorch: same networks, optimizer, batch size and images."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = assembly.assemble(compose(settings(network)), Path(folder))
+    device = parts.trainer.strategy.root_device
+    encoder, decoder = parts.model.encoder.to(device).train(), parts.model.decoder.to(device).train()
+    bias = parts.model.output.bias.detach().to(device).requires_grad_()
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters(), bias], lr=1e-3, fused=True)
+    images = RandomImages("").data[:, None]
+    order = torch.randperm(len(images))
+    with as_without_lightning():
+        for step in range(warm + steps + 1):
+            if step == warm + 1:
+                wait(device)
+                began = time.perf_counter()
+            rows = order[step * BATCH : (step + 1) * BATCH]
+            x = images.index_select(0, rows).to(device).float() / 127.5 - 1
+            target = (torch.rand_like(x) * 2 - 1 < x).float()
+            mean, log_var = encoder(2 * target - 1).chunk(2, dim=1)
+            z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+            logits = (decoder(z) + bias)[:, 0]
+            nats = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+            kl = -0.5 * torch.sum(1 + log_var - mean.square() - log_var.exp())
+            loss = (nats + kl) / BATCH
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        wait(device)
+        return 1e3 * (time.perf_counter() - began) / steps
+
+
+@contextmanager
+def as_without_lightning() -> Iterator[None]:
+    """Takes back what importing Lightning does to every optimizer's step in this process.
+
+    It sets PYTORCH_NVML_BASED_CUDA_CHECK, and without a GPU each step of a fused optimizer then looks for
+    the driver's library on disk. A script in plain PyTorch does not pay for that.
+    """
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    former = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if former is not None:
+            os.environ[name] = former
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

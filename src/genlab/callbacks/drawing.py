@@ -1,0 +1,73 @@
+"""What the callbacks that draw a model share: when, from which images, of which models, and where to."""
+
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from genlab.callbacks.run_log import run_logs
+from genlab.contracts import ImageBatch
+from genlab.errors import UserError
+from genlab.pictures import save_png
+
+SAMPLER = ("sample", "sampling_modules")
+RECONSTRUCTOR = ("encode", "decode", "reconstruct")
+"""The methods of the contract's interfaces, to name those that a model lacks."""
+
+
+class FirstImages:
+    """The first images of a validation, gathered batch by batch."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._parts: list[ImageBatch] = []
+
+    def clear(self) -> None:
+        self._parts = []
+
+    def add(self, batch: ImageBatch) -> None:
+        """Takes what is missing of the first n, for a batch of `[B, C, H, W]`."""
+        missing = self.n - sum(len(part.image) for part in self._parts)
+        if missing > 0:
+            self._parts.append(ImageBatch(batch.image[:missing], batch.label[:missing]))
+
+    def take(self) -> ImageBatch | None:
+        """All of them, `[n or fewer, C, H, W]` with labels, which it forgets; None where there are none."""
+        parts, self._parts = self._parts, []
+        if not parts:
+            return None
+        return ImageBatch(torch.cat([p.image for p in parts]), torch.cat([p.label for p in parts]))
+
+
+def check_counts(name: str, **counts: int) -> None:
+    """Refuses settings below 1 of the callback that the config calls `name`."""
+    for argument, value in counts.items():
+        if value < 1:
+            raise UserError(f"callbacks.{name}.{argument} must be at least 1, got {value}")
+
+
+def check_model(callback: Callback, model: LightningModule, kind: type, methods: tuple[str, ...]) -> None:
+    """Refuses a model that is not what the callback draws, naming what it lacks."""
+    if not isinstance(model, kind):
+        missing = " and no ".join(method for method in methods if not hasattr(model, method))
+        raise UserError(
+            f"{type(callback).__name__} needs a {kind.__name__}, and {type(model).__name__} "
+            f"has no {missing}: set this callback to null"
+        )
+
+
+def is_due(trainer: Trainer, every_n_epochs: int) -> bool:
+    """Whether this epoch is drawn: every so many, and the last."""
+    if trainer.sanity_checking:
+        return False
+    epoch = trainer.current_epoch + 1
+    return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs
+
+
+def publish(trainer: Trainer, name: str, picture: Tensor) -> None:
+    """Writes a picture `[1 or 3, h, w]` in [0, 1] into `samples/` and hands it to the logs; on rank 0."""
+    file = f"{name}_epoch_{trainer.current_epoch + 1:04d}.png"
+    save_png(picture, Path(trainer.default_root_dir) / "samples" / file)
+    for log in run_logs(trainer):
+        log.log_picture(name, picture, trainer.global_step)

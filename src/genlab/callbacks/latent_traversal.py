@@ -1,0 +1,82 @@
+"""What each dimension of the latent does to an image."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, is_due, publish
+from genlab.contracts import Reconstructor
+from genlab.errors import UserError
+from genlab.latents import traverse
+from genlab.pictures import image_grid, label_rows
+
+_JUDGED = 256
+"""Validation images by whose latents the dimensions are chosen."""
+
+
+class LatentTraversal(Callback):
+    """Draws the first validation image with one latent dimension at a time changed, a row for each.
+
+    Shown are the dimensions in which the encoded means of validation images differ most, the widest first:
+    one that the model does not use keeps all images at one mean, and its row would be the same picture
+    over and over. The file is `samples/traversal_epoch_0010.png`.
+    """
+
+    def __init__(self, *, n: int = 8, steps: int = 9, reach: float = 3.0, every_n_epochs: int = 10) -> None:
+        """Creates the callback.
+
+        Args:
+            n: Rows: dimensions at most, at least 1.
+            steps: Columns: values that each of them takes, at least 2.
+            reach: They run from -reach to reach, in standard deviations of the prior; above 0.
+            every_n_epochs: Epochs from one picture to the next, at least 1; the last epoch always has one.
+
+        Raises:
+            UserError: If a number is out of range.
+        """
+        check_counts("latent_traversal", n=n, every_n_epochs=every_n_epochs)
+        if steps < 2:
+            raise UserError(f"callbacks.latent_traversal.steps must be at least 2, got {steps}")
+        if reach <= 0:
+            raise UserError(f"callbacks.latent_traversal.reach must be above 0, got {reach}")
+        self.n, self.steps, self.reach, self.every_n_epochs = n, steps, reach, every_n_epochs
+        self._first = FirstImages(_JUDGED)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._first.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
+            self._first.add(batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        first = self._first.take()
+        if first is None or not trainer.is_global_zero:
+            return
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            assert isinstance(pl_module, Reconstructor)
+            means = pl_module.encode(first.image)  # [images, L]
+            dims = widest(means, self.n)
+            rows = traverse(means[0], dims, torch.linspace(-self.reach, self.reach, self.steps))
+            images = pl_module.decode(rows.flatten(0, 1))  # [rows * steps, C, H, W]
+        picture = image_grid(images, columns=self.steps)
+        publish(trainer, "traversal", label_rows(picture, [f"z{dim}" for dim in dims]))
+
+
+def widest(means: Tensor, n: int) -> list[int]:
+    """The `n` dimensions, or all, in which points `[N, L]` differ most, by variance, the widest first."""
+    variance = means.float().var(dim=0, correction=0).nan_to_num()  # [L]
+    return variance.argsort(descending=True, stable=True)[:n].tolist()

@@ -1,0 +1,78 @@
+"""A sweep's job in the process of the sweep, for `hydra/launcher=basic` and launchers of others."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from genlab import run_folder
+from genlab.errors import UserError
+from genlab.sweeps import jobs, leading
+from genlab.tables import duration
+
+
+def run(
+    cfg: DictConfig, folder: Path, overrides: list[str], train: Callable[[DictConfig, Path], dict[str, Any]]
+) -> float | None:
+    """Runs a job, goes on with it, or takes its number where it is finished; leaves no trace in the process.
+
+    Args:
+        cfg: the job's config.
+        folder: the job's folder; Hydra has written its own files there.
+        overrides: what the job is told.
+        train: called with both; gives what result.json holds.
+
+    Returns:
+        The number that the run watched.
+
+    Raises:
+        UserError: whatever the user can mend; it is in job.json, too.
+    """
+    from genlab.sweeps.isolation import isolated
+
+    sweep = leading.current()
+    told = sweep.varied(overrides) if sweep else overrides
+    if sweep:
+        sweep.jobs.append(folder)
+        print(f"[{len(sweep.jobs)}/{sweep.total}] {jobs.describe(told)}{_time_left(sweep)}", flush=True)
+    if jobs.state(folder) == "finished":
+        return jobs.watched_number(folder)
+    record = jobs.Record(overrides, told)
+    jobs.write_record(folder, record)
+    began = time.monotonic()
+    try:
+        _refuse_processes(cfg)
+        if begun := run_folder.holds_training(folder):
+            cfg.resume = str(folder)
+        run_folder.claim(folder, resuming=begun, begun=True)
+        with isolated():
+            train(cfg, folder)
+        record.exit_code = 0
+    except Exception as error:
+        record.exit_code, record.error = 1, str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise
+    finally:
+        record.seconds = round(time.monotonic() - began, 3)
+        jobs.write_record(folder, record)
+        if sweep:
+            sweep.refresh()
+    return jobs.watched_number(folder)
+
+
+def _time_left(sweep: leading.Sweep) -> str:
+    """The time that the jobs from here on take, if they are like those before."""
+    done = len(sweep.jobs) - 1
+    if done == 0:
+        return ""
+    return f": {duration((time.monotonic() - sweep.began) / done * (sweep.total - done))} left for the sweep"
+
+
+def _refuse_processes(cfg: DictConfig) -> None:
+    """Further ranks would start the whole sweep again."""
+    if str(cfg.trainer.strategy).startswith("ddp") or cfg.trainer.devices not in ("auto", 1, "1"):
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} needs processes of its own, which hydra/launcher=basic has not: "
+            "use hydra/launcher=subprocess, the default"
+        )
