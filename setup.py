@@ -17,8 +17,6 @@ class BuildWithConf(build_py):
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            return
         inside = Path(self.build_lib, "genlab", "conf")
         shutil.rmtree(inside, ignore_errors=True)  # an earlier build may have left an option that is gone
         shutil.copytree("conf", inside, ignore=shutil.ignore_patterns(".*"))

@@ -152,6 +152,10 @@ OUR_FILES = (
 """How the names of the files begin that a run may have left before it trained; .lock marks a run's folder."""
 
 
+class Busy(UserError):
+    """Another live process holds the folder."""
+
+
 class FolderLock:
     """An exclusive claim on a run folder that ends with the process, however that ends."""
 
@@ -167,7 +171,8 @@ class FolderLock:
             busy: what to tell where another process has it.
 
         Raises:
-            UserError: another live process holds it, or the folder cannot be made.
+            Busy: another live process holds it.
+            UserError: the folder cannot be made.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +185,7 @@ class FolderLock:
             _lock(self._file)
         except OSError as error:
             self._file.close()
-            raise UserError(f"{folder}: {busy}") from error
+            raise Busy(f"{folder}: {busy}") from error
 
         self._folder = folder.resolve()
         _held[self._folder] = self

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from genlab.errors import UserError
 from genlab.job_progress import forget, look
-from genlab.run_folder import FolderLock, read_result
+from genlab.run_folder import Busy, FolderLock, read_result
 from genlab.sweeps import jobs
 from genlab.sweeps.display import Display, Estimate, status
 from genlab.sweeps.processes import Job, command, environment, kill_rest, send
@@ -91,13 +90,15 @@ class Pool:
                 self._estimate.end(job.number, well=True)
             else:
                 self._running.append(self._start(job, free.pop(0)))
+                if self._stopped_by:  # while it was being started
+                    send(self._running[-1].process, self._stopped_by)
 
     def _next(self) -> Job | None:
         """The first job whose folder nobody else writes into."""
         for job in self._waiting:
             try:
                 FolderLock(job.folder).release()
-            except UserError:
+            except Busy:
                 if job.number not in self._told_to_wait:
                     self._told_to_wait.add(job.number)
                     self._display.say(
