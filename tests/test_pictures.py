@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from genlab import pictures
-from genlab.pictures import image_grid, paired_grid, save_png
+from genlab.pictures import image_grid, image_sheet, label_rows, paired_grid, save_png, thumbnails
 
 
 def _constant_images(values, size=64, channels=1):
@@ -115,3 +115,39 @@ def test_a_png_leaves_nothing_else_in_its_folder(tmp_path):
 def test_a_batch_is_no_png(tmp_path):
     with pytest.raises(ValueError, match=r"written from \[1 or 3, h, w\], got \[2, 1, 4, 4\]"):
         save_png(torch.zeros(2, 1, 4, 4), tmp_path / "a.png")
+
+
+def test_rows_are_labelled_at_their_own_height():
+    picture = image_grid(_constant_images([0.0, 0.0, 0.0]), columns=1)  # [1, 196, 64]
+    labelled = label_rows(picture, ["z1", "", "z10"])
+    margin = labelled.shape[2] - 64
+    assert labelled.shape[:2] == (1, 196) and margin > 10
+    torch.testing.assert_close(labelled[:, :, margin:], picture, rtol=0, atol=0)
+    dark = (labelled[0, :, :margin] < 0.5).any(1).nonzero().flatten()
+    assert len(dark) and (((dark > 22) & (dark < 42)) | ((dark > 154) & (dark < 174))).all()  # 32 and 164
+
+
+def test_labels_keep_the_channels_of_the_picture():
+    assert label_rows(torch.zeros(3, 40, 20), ["a", "b"]).shape[:2] == (3, 40)
+
+
+def test_thumbnails_are_square_and_small():
+    image = torch.full((2, 3, 100, 50), -1.0)
+    small = thumbnails(image)
+    assert small.shape == (2, 3, 64, 64)
+    assert small[..., 16:48].eq(0).all() and small[..., :16].eq(1).all() and small[..., 48:].eq(1).all()
+
+
+def test_thumbnails_of_small_images_are_the_images():
+    image = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(thumbnails(image), image / 2 + 0.5)
+
+
+def test_very_many_thumbnails_still_make_a_sheet_that_can_be_shown():
+    assert thumbnails(torch.zeros(20_000, 1, 64, 64)).shape[-1] == 8192 // 142  # 142 * 142 is above 20,000
+
+
+def test_a_sheet_has_as_many_rows_as_columns_and_no_gaps():
+    sheet = image_sheet(torch.tensor([0.0, 0.25, 0.5, 0.75, 0.1]).view(-1, 1, 1, 1).expand(-1, 1, 2, 2))
+    expected = torch.tensor([[0.0, 0.25, 0.5], [0.75, 0.1, 1.0], [1.0, 1.0, 1.0]]).kron(torch.ones(2, 2))
+    torch.testing.assert_close(sheet[0], expected)

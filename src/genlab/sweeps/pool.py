@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,14 @@ class Pool:
     """Runs jobs in a number of slots until all have ended, or the user stops them."""
 
     def __init__(
-        self, waiting: list[Job], *, total: int, n_jobs: int, flags: list[str], devices: list[str]
+        self,
+        waiting: list[Job],
+        *,
+        total: int,
+        n_jobs: int,
+        flags: list[str],
+        devices: list[str],
+        ended: Callable[[], None],
     ) -> None:
         """Takes the jobs.
 
