@@ -43,11 +43,12 @@ FLOOR_1 = {
     "models": Place("errors contracts objectives schedules seeding", "torch pytorch_lightning"),
     "callbacks": Place(
         "errors atomic tables job_progress contracts seeding latents pictures",
-        "torch pytorch_lightning numpy tensorboard tqdm",
+        "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }
 # a staircase: each step may import the steps before it, and what every step may
 STAIRS = [
+    "invocation",
     "run_folder",
     "resuming",
     "options",
@@ -69,7 +70,17 @@ FLOOR_2 = {
 } | {verb: Place(" ".join([EVERY_STEP, *STAIRS]), LIBRARIES_OF_STEPS) for verb in VERBS}
 TABLE = {"__init__": Place("checkpoint", "")} | FLOOR_0 | FLOOR_1 | FLOOR_2
 
-LIGHT = ["run_folder", "resuming", "options", "config", "validation", "gate", "commandline", *VERBS]
+LIGHT = [
+    "invocation",
+    "run_folder",
+    "resuming",
+    "options",
+    "config",
+    "validation",
+    "gate",
+    "commandline",
+    *VERBS,
+]
 LIGHT += [
     f"sweeps.{name}"
     for name in ("jobs", "leading", "ranking", "display", "processes", "pool", "launching", "in_process")

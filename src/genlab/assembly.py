@@ -17,10 +17,10 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
 from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
-from genlab.commandline import command
 from genlab.config import build, plain
 from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
+from genlab.invocation import command
 from genlab.sweeps.jobs import settings
 from genlab.validation import validate
 

@@ -4,14 +4,12 @@ import errno
 import logging
 import os
 import re
-import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -21,9 +19,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from genlab import invocation
 from genlab.config import conf_dir, register_schemas
 from genlab.errors import UserError
 from genlab.job_progress import is_job
+from genlab.options import config_dirs, listing
 from genlab.resuming import quoted, resume_arguments, where_configs_lie
 from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
@@ -44,10 +44,12 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
         task: what to do with the composed config.
         config: the root config's name, a file of conf/.
     """
+    if config == "train" and "--list" in sys.argv[1:]:
+        return _list()
     register_schemas()
     register_resolvers()
     leading.register_resolver()
-    typed[:] = sys.argv
+    invocation.note()
     if is_job() and not is_child():
         end_with_the_sweep()
     if not _wants_trace():
@@ -69,6 +71,14 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
             raise
         sentence = _sentence(error)
         _exit(sentence, 2) if sentence else _exit(explain(error, config), 1)
+
+
+def _list() -> None:
+    """Every group and option, ours and those of `--config-dir`, with a line each."""
+    try:
+        print(listing([conf_dir(), *config_dirs(sys.argv[1:])]))
+    except UserError as error:
+        _exit(str(error), 2)
 
 
 def _show_help(run: Callable[[], Any]) -> None:
@@ -127,15 +137,6 @@ def _write_to_log(text: str) -> None:
 def _wants_trace() -> bool:
     """Whether the user, not we, asked Hydra for whole traces."""
     return os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
-
-
-typed: list[str] = []
-"""The process's command line as the user typed it."""
-
-
-def command() -> str:
-    """What was typed to start this process."""
-    return shlex.join([Path(sys.executable).name, *(typed or sys.argv)])
 
 
 WITH_VALUE = {
@@ -223,9 +224,10 @@ def _no_setting(key: str, config: str) -> str:
     groups = [
         a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)
     ]
+    theirs = [f"hydra.searchpath=[{quoted(f'file://{d.resolve()}')}]" for d in config_dirs(sys.argv[1:])]
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = hydra.compose(config, overrides=[*groups, *overrides])
+            cfg = hydra.compose(config, overrides=[*theirs, *groups, *overrides])
     except (HydraException, OmegaConfBaseException):
         return f"{key} is no setting of this run; see --cfg job"
     parent, _, name = key.rpartition(".")

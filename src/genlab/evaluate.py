@@ -115,6 +115,7 @@ def _log_likelihood(model: Any, datamodule: Any, samples: int, images: int | Non
         here, chosen = chosen[: len(batch.image)], chosen[len(batch.image) :]
         if here.any():
             image = datamodule.on_after_batch_transfer(batch, 0).image[here].to(model.device)
-            values.append(-model.log_prob(image, samples=samples).cpu())
+            with torch.no_grad():
+                values.append(-model.log_prob(image, samples=samples).cpu())
     nll = torch.cat(values).double()
     return float(nll.mean()), float(nll.std() / len(nll) ** 0.5)

@@ -17,8 +17,8 @@ from genlab.assembly import Parts
 from genlab.callbacks.checkpoints import Checkpoints
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
-from genlab.commandline import command
 from genlab.errors import UserError
+from genlab.invocation import command
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 

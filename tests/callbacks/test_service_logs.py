@@ -1,5 +1,6 @@
 """Weights & Biases and MLflow, really, where they are installed; offline."""
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_wandb_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ):
         assert word in written, word
     assert len(list((tmp_path / "wandb").rglob("samples_*.png"))) == 3
-    assert "WANDB_MODE" not in __import__("os").environ  # of the next run in this process
+    assert "WANDB_MODE" not in os.environ  # of the next run in this process
 
 
 def test_mlflow_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,8 @@ def test_mlflow_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found.data.params == {"model.width": "4", "note": "None"}
     assert found.data.tags["command"] == "python train.py a=b"
     assert [m.step for m in client.get_metric_history(found.info.run_id, "val/loss")] == [7, 14, 21]
-    assert [m.step for m in client.get_metric_history(found.info.run_id, "train/kl")] == []
+    steps = [m.step for m in client.get_metric_history(found.info.run_id, "train/objective")]
+    assert steps == [3, 6, 9, 12, 15, 18, 21]
     assert (
         len([a for a in client.list_artifacts(found.info.run_id, "images") if a.path.endswith(".png")]) == 3
     )

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
+from genlab.invocation import command
 from genlab.run_folder import FolderLock, as_typed, holds_training, rank
 from genlab.sweeps import jobs
 from genlab.sweeps.ranking import summary, write_csv
@@ -136,6 +137,9 @@ def end() -> int:
         if sweep.jobs:
             write_csv(sweep.folder)
             print(summary(sweep.folder), flush=True)
+            if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
+                again = command([f"hydra.sweep.dir={as_typed(sweep.folder)}"])
+                print(f"to go on, without what is finished:\n  {again}", flush=True)
             return sum(jobs.has_failed(folder) for folder in sweep.jobs)
         if sweep.fresh:
             for name in ("multirun.yaml", ".lock"):
