@@ -68,6 +68,7 @@ def through_trainer(network: str, warm: int, steps: int, overrides: Sequence[str
 
 def bare(network: str, warm: int, steps: int) -> Milliseconds:
     """A step of a loop in plain PyTorch: same networks, optimizer, batch size and images."""
+    assembly.hush()
     with tempfile.TemporaryDirectory() as folder:
         parts = assembly.assemble(compose(settings(network)), Path(folder))
     device = parts.trainer.strategy.root_device

@@ -21,7 +21,7 @@ from genlab.config import build, plain
 from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
 from genlab.invocation import command
-from genlab.sweeps.jobs import settings
+from genlab.sweeps.jobs import read_record, settings
 from genlab.validation import validate
 
 
@@ -116,7 +116,9 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     config = plain(cfg)
     model = build(config["model"], path="model")
     model.run_config = config
-    model.run_card = RunCard(OmegaConf.to_yaml(config), settings(folder, config), command())
+    model.run_card = RunCard(
+        OmegaConf.to_yaml(config), settings(folder, config), command(), swept=read_record(folder) is not None
+    )
     if hasattr(model, "start_from") and hasattr(datamodule, "mean_image"):
         model.start_from(datamodule.mean_image())
     unmatched = init_weights(model, cfg.init_from) if cfg.init_from and not trained else []

@@ -15,8 +15,8 @@ from genlab.pictures import thumbnails
 class LatentProjector(Callback):
     """Shows the encoded means of the first validation images as a cloud of points with labels and pictures.
 
-    They are those of the last validation, whatever ended the training. A new cloud takes the place of the
-    one before. Without a log that shows points the callback does nothing.
+    They are those of the last validation before the training ends, whichever limit ends it. A new cloud
+    takes the place of the one before. Without a log that shows points the callback does nothing.
     """
 
     def __init__(self, *, n: int = 500, every_n_epochs: int | None = None) -> None:

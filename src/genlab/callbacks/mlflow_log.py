@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from genlab.atomic import write_whole
-from genlab.callbacks.run_log import RunLog, need_extra, points
+from genlab.callbacks.run_log import RunLog, need_extra, opened, points
 from genlab.contracts import RunCard
 
 _MOST_PARAMS = 100
@@ -21,7 +21,7 @@ _MOST_PARAMS = 100
 class MLFlowLog(RunLog, Logger):
     """One MLflow run for each run folder, named like it; a resumed run goes on with it.
 
-    MLflow's plain files are in maintenance mode and refused by it since 3.7, hence a SQLite database.
+    MLflow's plain files are in maintenance mode and refused (seen with 3.18), hence a SQLite database.
     """
 
     def __init__(self, *, experiment: str = "genlab", tracking_uri: str | None = None) -> None:
@@ -93,7 +93,7 @@ class MLFlowLog(RunLog, Logger):
         now, at = int(time.time() * 1000), 0 if step is None else step + 1
         row = [Metric(name, value, now, at) for name, value in points(metrics).items()]
         if row:
-            self._client.log_batch(self._run_id, metrics=row)
+            opened(self._client, self).log_batch(self._run_id, metrics=row)
 
     @rank_zero_only
     def log_picture(self, name: str, picture: Tensor, step: int) -> None:

@@ -72,6 +72,15 @@ def points(row: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def opened(part: Any, log: RunLog) -> Any:
+    """What a log writes through, once `Dashboard` has opened it."""
+    if part is None:
+        raise RuntimeError(
+            f"{type(log).__name__} has no folder yet: the Trainer lacks the callback Dashboard"
+        )
+    return part
+
+
 def need_extra(name: str) -> None:
     """Checks that an optional package is there, without the seconds that its import takes.
 

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from genlab.callbacks.run_log import Charts, RunLog, points
+from genlab.callbacks.run_log import Charts, RunLog, opened, points
 from genlab.callbacks.tensorboard_pages import hparams, hparams_columns, write_projector
 from genlab.contracts import RunCard
 
@@ -55,8 +55,7 @@ class TensorBoardLog(RunLog, TensorBoardLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Adds a point to each curve, at a step counted from zero as Lightning does."""
-        if self._folder is None:
-            raise RuntimeError("TensorBoardLog has no folder yet: the Trainer lacks the callback Dashboard")
+        opened(self._folder, self)
         for name, value in points(metrics).items():
             self.experiment.add_scalar(name, value, None if step is None else step + 1)
 

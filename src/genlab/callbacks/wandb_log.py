@@ -8,7 +8,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from genlab.callbacks.run_log import RunLog, need_extra, points
+from genlab.callbacks.run_log import RunLog, need_extra, opened, points
 from genlab.contracts import RunCard
 
 
@@ -74,7 +74,7 @@ class WandbLog(RunLog, Logger):
         """Adds a point to each curve, at a step counted from zero as Lightning does."""
         row = points(metrics)
         if row:
-            self._run.log(row if step is None else {**row, "step": step + 1})
+            opened(self._run, self).log(row if step is None else {**row, "step": step + 1})
 
     @rank_zero_only
     def log_picture(self, name: str, picture: Tensor, step: int) -> None:
