@@ -58,6 +58,7 @@ STAIRS = [
     "gate",
     "commandline",
     "checkpoint",
+    "lean_steps",
     "assembly",
     "report",
 ]

@@ -4,7 +4,6 @@ import logging
 import os
 import time
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
-from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
@@ -21,6 +19,7 @@ from genlab.config import build, plain
 from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
 from genlab.invocation import command
+from genlab.lean_steps import shorten_steps, spare_empty_hooks, spare_lookups
 from genlab.sweeps.jobs import read_record, settings
 from genlab.validation import validate
 
@@ -115,6 +114,7 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     validate(cfg)
     config = plain(cfg)
     model = build(config["model"], path="model")
+    spare_empty_hooks([model], LightningModule)
     model.run_config = config
     model.run_card = RunCard(
         OmegaConf.to_yaml(config), settings(folder, config), command(), swept=read_record(folder) is not None
@@ -158,28 +158,6 @@ def _wait_for(file: Path, content: str, minutes: float = 60) -> None:
         time.sleep(0.1)
 
 
-PER_BATCH_HOOKS = (
-    "on_train_batch_start",
-    "on_train_batch_end",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-)
-
-
-def spare_empty_hooks(callbacks: list[Callback]) -> None:
-    """Lets Lightning skip the per-batch hooks that a callback does not define.
-
-    Lightning calls each of the six hooks on each callback in a profiling context, some 4 microseconds
-    a call and 0.4 ms a batch with ours; a hook that is not callable it skips.
-    """
-    for callback in callbacks:
-        for hook in PER_BATCH_HOOKS:
-            if getattr(type(callback), hook) is getattr(Callback, hook):
-                setattr(callback, hook, None)
-
-
 def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
     """The Trainer with the run's callbacks, loggers and atomic checkpoints.
 
@@ -199,11 +177,9 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+    spare_lookups(trainer)
     profiler: Any = vars(trainer)["profiler"]
-    if isinstance(profiler, PassThroughProfiler):
-        nothing = nullcontext()
-        vars(profiler)["profile"] = lambda action_name: nothing  # Lightning's own makes a generator a call
-    elif getattr(profiler, "dirpath", "") is None:
+    if getattr(profiler, "dirpath", "") is None:
         profiler.dirpath = folder
     return trainer
 
@@ -214,6 +190,7 @@ def fit(parts: Parts, checkpoint: Path | None) -> None:
     Raises:
         UserError: Lightning refuses the settings.
     """
+    shorten_steps(parts.trainer, parts.model)
     try:
         parts.trainer.fit(
             parts.model,

@@ -58,11 +58,11 @@ class GracefulStop(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._stop(trainer, at_save_point(trainer))
+        self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._stop(trainer, at_save_point(trainer, validated=True))
+            self._stop(trainer, validated=True)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # the former epoch's end has saved
@@ -70,9 +70,9 @@ class GracefulStop(Checkpoint):
         if signum:
             raise Interrupted(signum, rank=trainer.global_rank)
 
-    def _stop(self, trainer: Trainer, saves: bool) -> None:
+    def _stop(self, trainer: Trainer, *, validated: bool = False) -> None:
         signum = self._agreed(trainer)
-        if signum and saves:
+        if signum and at_save_point(trainer, validated=validated):
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, Checkpoints):
                     callback.save_last(trainer)

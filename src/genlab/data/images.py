@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -230,6 +231,14 @@ class ImageData(pl.LightningDataModule):
         if self._test is None:
             raise UserError('no test images are read yet; call setup("test") first')
         return self._test
+
+    def transfer_batch_to_device(
+        self, batch: ImageBatch, device: torch.device, dataloader_idx: int
+    ) -> ImageBatch:
+        """Moves both tensors; Lightning's own searches the batch for them, a hundredth of a millisecond a step."""
+        return ImageBatch(
+            batch.image.to(device, non_blocking=True), batch.label.to(device, non_blocking=True)
+        )
 
     def on_after_batch_transfer(self, batch: ImageBatch, dataloader_idx: int = 0) -> ImageBatch:
         """Makes uint8 images float in [-1, 1] on the device they are on; in training, augments them."""

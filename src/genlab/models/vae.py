@@ -76,6 +76,13 @@ class VAE(LightningModule):
         self.output = OutputBias(likelihood.params_per_value, image_shape)
         self._optimizer, self._scheduler = optimizer, scheduler
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # set by Lightning forty times a batch; torch would look among parameters and modules each time
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def start_from(self, mean_image: Tensor) -> None:
         """Lets the output begin at the best constant predictor of images with this mean `[C, H, W]`."""
         with torch.no_grad():

@@ -117,7 +117,7 @@ class Bernoulli(Likelihood):
         return torch.empty_like(image).uniform_(-1, 1).lt_(image)  # in place: half the time of bernoulli
 
     def as_image(self, target: Tensor) -> Tensor:
-        return 2 * target - 1
+        return target.mul(2).sub_(1)
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
         nats = F.binary_cross_entropy_with_logits(params.squeeze(1), target, reduction="none")

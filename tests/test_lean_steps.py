@@ -1,0 +1,75 @@
+"""What is left out of Lightning's training step changes no number, and only where nothing needs it."""
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.loops.optimization.automatic import _AutomaticOptimization
+
+from comparisons import assert_same
+from genlab import assembly
+from genlab.config import compose
+from genlab.lean_steps import LeanOptimization
+
+FAST = ("debug=fast", "model/network=mlp", "trainer=cpu", "logger=csv", "trainer.log_every_n_steps=1")
+MORE = (
+    "trainer.gradient_clip_val=0.5",
+    "model/scheduler=cosine",
+    "callbacks.ema.half_life=100",
+    "trainer.max_epochs=2",
+)
+
+
+def trained(folder, *overrides):
+    parts = assembly.assemble(compose([*FAST, *overrides]), folder)
+    assembly.fit(parts, None)
+    return parts
+
+
+def loop_of(parts):
+    return parts.trainer.fit_loop.epoch_loop.automatic_optimization
+
+
+def test_a_short_step_leaves_the_same_numbers_and_the_same_checkpoint(tmp_path, monkeypatch):
+    lean = trained(tmp_path / "lean", *MORE)
+    monkeypatch.setattr(assembly, "shorten_steps", lambda trainer, model: None)
+    whole = trained(tmp_path / "whole", *MORE)
+    assert (type(loop_of(lean)), type(loop_of(whole))) == (LeanOptimization, _AutomaticOptimization)
+    one, other = (
+        torch.load(tmp_path / side / "checkpoints" / "last.ckpt", weights_only=True)
+        for side in ("lean", "whole")
+    )
+    for key in (
+        "state_dict",
+        "optimizer_states",
+        "lr_schedulers",
+        "loops",
+        "global_step",
+        "epoch",
+        "ema",
+        "meter",
+    ):
+        assert_same(one[key], other[key])
+    rows = [(tmp_path / side / "metrics.csv").read_text() for side in ("lean", "whole")]
+    assert rows[0] == rows[1] and len(rows[0].splitlines()) > 6
+
+
+class Between(Callback):
+    def __init__(self):
+        self.calls = 0
+
+    def on_after_backward(self, trainer, pl_module):
+        self.calls += 1
+
+
+def test_a_callback_with_a_hook_inside_of_the_step_is_served(tmp_path):
+    parts = assembly.assemble(compose([*FAST]), tmp_path)
+    between = Between()
+    parts.trainer.callbacks.append(between)
+    assembly.fit(parts, None)
+    assert type(loop_of(parts)) is _AutomaticOptimization
+    assert between.calls == parts.trainer.global_step > 0
+
+
+@pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2"])
+def test_precision_and_accumulation_go_the_whole_way(tmp_path, setting):
+    assert type(loop_of(trained(tmp_path, setting))) is _AutomaticOptimization
