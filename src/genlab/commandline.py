@@ -22,8 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 from genlab import invocation
 from genlab.config import conf_dir, register_schemas
 from genlab.errors import UserError
-from genlab.job_progress import is_job
-from genlab.options import config_dirs, listing
+from genlab.invocation import config_dirs
+from genlab.job_progress import is_job, take_over
+from genlab.options import listing
 from genlab.resuming import quoted, resume_arguments, where_configs_lie
 from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
@@ -50,7 +51,7 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     register_resolvers()
     leading.register_resolver()
     invocation.note()
-    if is_job() and not is_child():
+    if take_over():
         end_with_the_sweep()
     if not _wants_trace():
         os.environ.update(

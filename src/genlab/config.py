@@ -52,6 +52,7 @@ class SampleConfig:
     device: str = "auto"
     steps: int = 9
     dims: list[int] | None = None
+    label: int | None = None
     trust: list[str] = field(default_factory=list)
 
 

@@ -13,6 +13,26 @@ def note() -> None:
     _typed[:] = sys.argv
 
 
+CONFIG_DIR = ("--config-dir", "-cd")
+WHERE = (*CONFIG_DIR, "--config-name", "-cn", "--config-path", "-cp")
+"""Hydra's flags that say where configs lie."""
+
+
+def config_flags(arguments: Sequence[str], flags: tuple[str, ...] = WHERE) -> list[str]:
+    """Those of a command line's flags that say where configs lie, each followed by its value."""
+    found: list[str] = []
+    for k, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag in flags:
+            found += [flag, value] if equals else arguments[k : k + 2]
+    return found
+
+
+def config_dirs(arguments: Sequence[str]) -> list[Path]:
+    """The folders of further options that a command line names."""
+    return [Path(folder) for folder in config_flags(arguments, CONFIG_DIR)[1::2]]
+
+
 def command(more: Sequence[str] = ()) -> str:
     """What was typed to start this process, ready for a shell.
 

@@ -17,30 +17,45 @@ class Look:
     """How far a job is.
 
     Attributes:
-        share: of the whole run that is done, in [0, 1].
+        share: of the whole run that is done, in [0, 1]; None before the job tells.
         text: its epoch and rate, for people.
     """
 
-    share: float = 0.0
+    share: float | None = None
     text: str = "starting"
+
+
+_folder: list[str] = []
+
+
+def take_over() -> bool:
+    """Whether a sweep started this process; what this one starts is no job any more.
+
+    Returns:
+        True at the first call in a process that a sweep started.
+    """
+    if JOB not in os.environ:
+        return False
+    _folder[:] = [os.environ.pop(JOB)]
+    return True
 
 
 def is_job() -> bool:
     """Whether a sweep started this process: its command line is ready made."""
-    return JOB in os.environ
+    return bool(_folder)
 
 
 def tell(share: float | None, text: str) -> None:
     """Writes this job's progress; a disk that is full does not stop the job."""
     with suppress(OSError):
-        Path(os.environ[JOB], _FILE).write_text(json.dumps({"share": share, "text": text}), encoding="utf-8")
+        Path(_folder[0], _FILE).write_text(json.dumps({"share": share, "text": text}), encoding="utf-8")
 
 
 def look(folder: Path) -> Look:
     """Reads a job's progress; a file that is missing or half written tells nothing."""
     try:
         told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        return Look(float(told["share"] or 0), str(told["text"]))
+        return Look(None if told["share"] is None else float(told["share"]), str(told["text"]))
     except (OSError, ValueError, TypeError, KeyError):
         return Look()
 

@@ -67,11 +67,3 @@ def listing(folders: Sequence[Path]) -> str:
         for group, names in found.items()
     ]
     return "\n\n".join(blocks)
-
-
-def config_dirs(arguments: Sequence[str]) -> list[Path]:
-    """The folders of further options that a command line names, as Hydra reads it."""
-    pairs = zip(arguments, arguments[1:], strict=False)
-    apart = [value for flag, value in pairs if flag in ("--config-dir", "-cd")]
-    joined = [a.partition("=")[2] for a in arguments if a.startswith("--config-dir=")]
-    return [Path(folder) for folder in (*apart, *joined)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
+from genlab.invocation import config_dirs
 from genlab.run_folder import last_checkpoint, read_result, write_json
 
 RESUMABLE = re.compile(r"^[+~]*(trainer|logger|callbacks)([./@=]|$)|^[+]*hydra\.(verbose|job_logging)")
@@ -52,7 +53,7 @@ def resume_arguments(run: str, others: list[str]) -> list[str]:
 def where_configs_lie(run: str, flags: list[str]) -> list[str]:
     """The `--config-dir` that a run was started with, as flags for Hydra; none where the user gives one."""
     stored = Path(run) / ".hydra" / "hydra.yaml"
-    if any(flag.startswith(("--config-dir", "-cd")) for flag in flags) or not stored.is_file():
+    if config_dirs(flags) or not stored.is_file():
         return []
     try:
         sources = OmegaConf.select(OmegaConf.load(stored), "hydra.runtime.config_sources") or []

@@ -164,12 +164,14 @@ class FolderLock:
         self,
         folder: Path,
         busy: str = "another process is training there now; wait for it, or choose another folder",
+        setting: str = "hydra.run.dir",
     ) -> None:
         """Claims the folder, making it where it does not exist.
 
         Args:
             folder: what to claim.
             busy: what to tell where another process has it.
+            setting: what chooses another folder.
 
         Raises:
             Busy: another live process holds it.
@@ -180,7 +182,7 @@ class FolderLock:
             self._file: IO[str] = open(folder / ".lock", "a+")  # noqa: SIM115 - held until the process ends
         except OSError as error:
             raise UserError(
-                f"{folder}: cannot be written to ({error.strerror}); choose another hydra.run.dir"
+                f"{folder}: cannot be written to ({error.strerror}); choose another {setting}"
             ) from error
         try:
             _lock(self._file)

@@ -1,5 +1,6 @@
 """The verb `sample`: pictures or arrays drawn from a trained model."""
 
+import inspect
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,12 @@ def _check_count(images: int, cfg: DictConfig) -> None:
 
 
 def _samples(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
-    """`n` draws, the same as `load_model(run).sample(n, seed=seed)`."""
-    return model.sample(cfg.n, seed=cfg.seed).cpu(), None
+    """`n` draws, the same as `load_model(run).sample(n, seed=seed)`; of one class with `label=`."""
+    if cfg.label is None:
+        return model.sample(cfg.n, seed=cfg.seed).cpu(), None
+    if "label" not in inspect.signature(model.sample).parameters:
+        raise UserError(f"label={cfg.label}: {type(model).__name__} draws no samples of a class; leave label out")
+    return model.sample(cfg.n, seed=cfg.seed, label=cfg.label).cpu(), None
 
 
 def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":

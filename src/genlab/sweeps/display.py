@@ -25,8 +25,10 @@ class Estimate:
         self._done = 0.0
         self._began = time.monotonic()
 
-    def see(self, job: int, share: float) -> None:
-        """Takes note of a running job's share; what a resumed job had done before does not count."""
+    def see(self, job: int, share: float | None) -> None:
+        """Takes note of a running job's share, if it tells; what a resumed job had done before does not count."""
+        if share is None:
+            return
         first = self._shares.get(job, (share, share))[0]
         self._shares[job] = (first, share)
 
@@ -34,6 +36,10 @@ class Estimate:
         """Takes note of a job that has ended; of one that failed what it did counts, not what it did not."""
         first, last = self._shares.pop(job, (0.0, 0.0))
         self._done += (1.0 if well else last) - first
+        self._left -= 1
+
+    def drop(self) -> None:
+        """Takes note of a job that somebody else has done."""
         self._left -= 1
 
     def seconds_left(self) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from genlab import run_folder
 from genlab.errors import UserError
@@ -39,22 +39,21 @@ def run(
         print(f"[{len(sweep.jobs)}/{sweep.total}] {jobs.describe(told)}{_time_left(sweep)}", flush=True)
     if jobs.state(folder) == "finished":
         return jobs.watched_number(folder)
+    begun = run_folder.holds_training(folder)
+    run_folder.claim(folder, resuming=begun, begun=True)
+    if begun:
+        cfg.resume = str(folder)
     record = jobs.Record(overrides, told)
     jobs.write_record(folder, record)
-    began = time.monotonic()
     try:
         _refuse_processes(cfg)
-        if begun := run_folder.holds_training(folder):
-            cfg.resume = str(folder)
-        run_folder.claim(folder, resuming=begun, begun=True)
         with isolated():
             train(cfg, folder)
         record.exit_code = 0
     except Exception as error:
-        record.exit_code, record.error = 1, str(error).splitlines()[0] if str(error) else type(error).__name__
+        record.exit_code, record.error = 1, (str(error).splitlines() or [type(error).__name__])[0]
         raise
     finally:
-        record.seconds = round(time.monotonic() - began, 3)
         jobs.write_record(folder, record)
         if sweep:
             sweep.refresh()
@@ -71,8 +70,10 @@ def _time_left(sweep: leading.Sweep) -> str:
 
 def _refuse_processes(cfg: DictConfig) -> None:
     """Further ranks would start the whole sweep again."""
-    if str(cfg.trainer.strategy).startswith("ddp") or cfg.trainer.devices not in ("auto", 1, "1"):
+    devices = cfg.trainer.devices
+    several = len(devices) > 1 if isinstance(devices, ListConfig) else devices not in ("auto", 1, "1")
+    if str(cfg.trainer.strategy).startswith("ddp") or several or (cfg.trainer.get("num_nodes") or 1) > 1:
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices} needs processes of its own, which hydra/launcher=basic has not: "
+            f"trainer.devices={devices} needs processes of its own, which hydra/launcher=basic has not: "
             "use hydra/launcher=subprocess, the default"
         )

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +40,6 @@ class Record:
     varied: list[str]
     exit_code: int | None = None
     error: str | None = None
-    seconds: float = field(default=0.0)
 
 
 def key(override: str) -> str:

@@ -1,9 +1,9 @@
 """What the launcher `subprocess` does: check all jobs, skip the finished, run the others, hand back numbers."""
 
+import math
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genlab.config import without_hydra
 from genlab.errors import UserError
+from genlab.invocation import config_flags
 from genlab.run_folder import as_typed
 from genlab.sweeps import jobs, leading
 from genlab.sweeps.pool import Pool
@@ -26,23 +27,6 @@ _OF_THE_SWEEP = (
 )
 """Settings of Hydra's that a job must not be given."""
 
-_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
-"""Hydra's flags that say where configs lie."""
-
-
-class Outcome(JobReturn):
-    """A job's number for the sweeper; of a failed one the error, raised without Hydra's own word for it."""
-
-    def _get(self) -> Any:
-        if isinstance(self._return_value, Exception):
-            raise self._return_value
-        return self._return_value
-
-    def _set(self, value: Any) -> None:
-        self._return_value = value
-
-    return_value = property(_get, _set)
-
 
 def launch(
     told: list[list[str]], first: int, *, context: HydraContext, config: DictConfig, n_jobs: int
@@ -57,41 +41,54 @@ def launch(
         n_jobs: jobs at a time.
 
     Returns:
-        For each job its watched number; a failed one raises when it is asked for.
+        For each job its watched number; NaN for one that failed.
 
     Raises:
-        UserError: `n_jobs` is below 1, or a job's config is wrong; then none is started.
+        UserError: `n_jobs` is no number above 0, a job's config is wrong, or two jobs would share a folder;
+            then none is started.
         SystemExit: the user stopped the sweep.
     """
-    if n_jobs < 1:
-        raise UserError(f"hydra.launcher.n_jobs must be at least 1, got {n_jobs}")
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise UserError(f"hydra.launcher.n_jobs must be a whole number, at least 1, got {n_jobs}")
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    sweep = leading.current() or leading.begin(Path(config.hydra.sweep.dir), config.hydra.overrides.task)
+    sweep = leading.current()
+    assert sweep is not None  # the gate has claimed the folder
     configs = [_compose(context, config, overrides, first + k) for k, overrides in enumerate(told)]
     _check(configs, told)
-    hydra = [
-        str(o) for o in config.hydra.overrides.hydra if not str(o).lstrip("+~").startswith(_OF_THE_SWEEP)
-    ]
-    all_jobs = [
-        Job(first + k + 1, overrides, sweep.varied(overrides), _folder(cfg), hydra)
-        for k, (overrides, cfg) in enumerate(zip(told, configs, strict=True))
-    ]
-    by_folder = {job.folder: job for job in reversed(all_jobs)}  # what is typed twice runs once
-    waiting = [
-        job for job in all_jobs if by_folder[job.folder] is job and jobs.state(job.folder) != "finished"
-    ]
-    sweep.jobs += by_folder
-    print(_header(sweep.folder, len(told), len(waiting), n_jobs), flush=True)
+    all_jobs = _jobs(told, first, configs, sweep)
+    different = sorted({job.folder: job for job in reversed(all_jobs)}.values(), key=lambda job: job.number)
+    waiting = [job for job in different if jobs.state(job.folder) != "finished"]
+    sweep.jobs += [job.folder for job in different]
+    print(_header(sweep.folder, len(different), len(waiting), n_jobs), flush=True)
     Pool(
         waiting,
         total=first + len(told),
         n_jobs=n_jobs,
-        flags=flags(sys.argv[1:]),
+        flags=config_flags(sys.argv[1:]),
         ended=sweep.refresh,
         devices=_gpus(n_jobs),
     ).run()
     return [_outcome(job, cfg) for job, cfg in zip(all_jobs, configs, strict=True)]
+
+
+def _jobs(told: list[list[str]], first: int, configs: list[DictConfig], sweep: leading.Sweep) -> list[Job]:
+    """The jobs; one that is typed twice has one folder, and runs once.
+
+    Raises:
+        UserError: jobs that differ would share a folder.
+    """
+    hydra = [
+        str(o) for o in configs[0].hydra.overrides.hydra if not str(o).lstrip("+~").startswith(_OF_THE_SWEEP)
+    ]
+    made: dict[Path, Job] = {}
+    found = []
+    for number, (overrides, cfg) in enumerate(zip(told, configs, strict=True), start=first + 1):
+        job = Job(number, overrides, sweep.varied(overrides), _folder(cfg), hydra)
+        if sorted(made.setdefault(job.folder, job).overrides) != sorted(overrides):
+            raise UserError(f"{job.folder}: would be the folder of two jobs; leave hydra.sweep.subdir out")
+        found.append(job)
+    return found
 
 
 def _compose(context: HydraContext, config: DictConfig, overrides: list[str], number: int) -> DictConfig:
@@ -123,18 +120,7 @@ def _folder(cfg: DictConfig) -> Path:
 def _header(folder: Path, total: int, waiting: int, n_jobs: int) -> str:
     done = f", {total - waiting} of them done already" if waiting < total else ""
     at_a_time = f", {n_jobs} at a time" if n_jobs > 1 else ""
-    return f"sweep of {total} jobs{done}{at_a_time}, into {as_typed(folder)}"
-
-
-def flags(arguments: list[str]) -> list[str]:
-    """Those of a command line's flags that say where configs lie, with their values."""
-    kept: list[str] = []
-    for k, argument in enumerate(arguments):
-        if argument in _FLAGS:
-            kept += arguments[k : k + 2]
-        elif argument.startswith(tuple(f"{flag}=" for flag in _FLAGS)):
-            kept.append(argument)
-    return kept
+    return f"sweep of {total} job{'s' * (total > 1)}{done}{at_a_time}, into {as_typed(folder)}"
 
 
 def _gpus(n_jobs: int) -> list[str]:
@@ -149,17 +135,14 @@ def _gpus(n_jobs: int) -> list[str]:
 
 
 def _outcome(job: Job, cfg: DictConfig) -> JobReturn:
-    record = jobs.read_record(job.folder)
-    failed = jobs.has_failed(job.folder)
-    value: Any = jobs.watched_number(job.folder)
-    if failed:
-        value = UserError(f"{job.folder}: {record.error if record else 'failed'}")
-    return Outcome(
+    """What Hydra hands to a sweeper: of a job that failed NaN, so that the sweep goes on."""
+    value = math.nan if jobs.has_failed(job.folder) else jobs.watched_number(job.folder)
+    return JobReturn(
         overrides=job.overrides,
         cfg=cfg,
         hydra_cfg=OmegaConf.create({"hydra": cfg.hydra}),
         working_dir=str(job.folder),
         task_name=cfg.hydra.job.name,
-        status=JobStatus.FAILED if failed else JobStatus.COMPLETED,
+        status=JobStatus.COMPLETED,
         _return_value=value,
     )

@@ -74,11 +74,14 @@ def begin(folder: Path, typed: Iterable[str]) -> Sweep:
     inside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     if holds_training(folder):
         raise UserError(f"{folder}: holds a single run; choose another hydra.sweep.dir")
-    if inside and not {".lock", "multirun.yaml"} & set(inside):
+    if inside and not (inside == [".lock"] or "multirun.yaml" in inside or any(folder.glob("*/job.json"))):
+        foreign = next(name for name in inside if name != ".lock")
         raise UserError(
-            f"{folder}: holds files that are no sweep's ({inside[0]}, ...); choose another hydra.sweep.dir"
+            f"{folder}: holds files that are no sweep's ({foreign}, ...); choose another hydra.sweep.dir"
         )
-    lock = FolderLock(folder, "another sweep is running there now; wait for it, or choose another folder")
+    lock = FolderLock(
+        folder, "another sweep is running there now; wait for it, or choose another folder", "hydra.sweep.dir"
+    )
     choices, fixed = _parted(typed)
     _current[:] = [Sweep(folder, frozenset(fixed), lock, fresh=not inside, total=math.prod(choices))]
     return _current[0]
@@ -134,20 +137,31 @@ def end() -> int:
         return 0
     sweep = _current.pop()
     try:
-        if sweep.jobs:
-            write_csv(sweep.folder)
-            print(summary(sweep.folder), flush=True)
-            if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
-                again = command([f"hydra.sweep.dir={as_typed(sweep.folder)}"])
-                print(f"to go on, without what is finished:\n  {again}", flush=True)
-            return sum(jobs.has_failed(folder) for folder in sweep.jobs)
-        if sweep.fresh:
-            for name in ("multirun.yaml", ".lock"):
-                (sweep.folder / name).unlink(missing_ok=True)
-            sweep.folder.rmdir()
-        return 0
+        if any(sweep.folder.glob("*/job.json")):
+            _conclude(sweep)
+        return sum(jobs.has_failed(folder) for folder in sweep.jobs)
     except OSError as error:
         print(f"{as_typed(sweep.folder)}: sweep.csv could not be written ({error.strerror})", file=sys.stderr)
         return 1
     finally:
         sweep.lock.release()
+        if sweep.fresh:
+            _remove_if_empty(sweep.folder)
+
+
+def _conclude(sweep: Sweep) -> None:
+    """Tells what the sweep found, and how it goes on where something is left."""
+    write_csv(sweep.folder)
+    print(summary(sweep.folder), flush=True)
+    if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
+        again = command([f"hydra.sweep.dir={as_typed(sweep.folder)}"])
+        print(f"to go on, without what is finished:\n  {again}", flush=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Removes a folder that holds nothing but what Hydra and the claim put there."""
+    ours = {"multirun.yaml", ".lock"}
+    if {path.name for path in folder.iterdir()} <= ours:
+        for name in ours:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()

@@ -20,6 +20,9 @@ from genlab.sweeps.display import Display, Estimate, status
 from genlab.sweeps.processes import Job, command, environment, kill_rest, send
 from genlab.tables import duration
 
+_STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM, -9}
+"""Exit codes of jobs that did what the user's signal asked for."""
+
 _POLL = 0.05
 """Seconds between two looks at the processes."""
 
@@ -82,9 +85,7 @@ class Pool:
                     self._show()
                     time.sleep(_POLL)
             finally:
-                self._forward(signal.SIGTERM)  # on an error of ours
-                for running in self._running:
-                    running.process.wait()
+                self._end_all()
         if self._stopped_by:
             raise SystemExit(128 + self._stopped_by)
 
@@ -94,11 +95,9 @@ class Pool:
         free = sorted(set(range(self._n_jobs)) - {running.slot for running in self._running})
         while free and not self._stopped_by and (job := self._next()):
             if jobs.state(job.folder) == "finished":  # by another process, while this one waited
-                self._estimate.end(job.number, well=True)
+                self._estimate.drop()
             else:
                 self._running.append(self._start(job, free.pop(0)))
-                if self._stopped_by:  # while it was being started
-                    send(self._running[-1].process, self._stopped_by)
 
     def _next(self) -> Job | None:
         """The first job whose folder nobody else writes into."""
@@ -118,6 +117,7 @@ class Pool:
 
     def _start(self, job: Job, slot: int) -> Running:
         going_on = jobs.state(job.folder) == "begun"
+        forget(job.folder)  # what an attempt that was killed told
         jobs.write_record(job.folder, jobs.Record(job.overrides, job.varied))
         line = command(job, self._flags)
         with open(job.folder / "console.log", "a", encoding="utf-8") as console:
@@ -132,8 +132,18 @@ class Pool:
                 start_new_session=True,
             )
             told = os.fstat(console.fileno()).st_size
+        if self._stopped_by:  # while it was being started: the signal did not reach it
+            send(process, self._stopped_by)
         self._display.say(f"{self._named(job)}: {'goes on' if going_on else 'begins'}")
         return Running(job, slot, process, time.monotonic(), told, read_result(job.folder))
+
+    def _end_all(self) -> None:
+        """Lets the jobs that still run save and end: after an error of ours, none else leaves any."""
+        for running in self._running:
+            send(running.process, signal.SIGTERM)
+        for running in self._running:
+            running.process.wait()
+            kill_rest(running.process)
 
     def _collect(self) -> None:
         for running in list(self._running):
@@ -151,10 +161,10 @@ class Pool:
         forget(job.folder)
         well = code == 0 and jobs.state(job.folder) == "finished"
         self._estimate.end(job.number, well=well)
-        stopped = bool(self._stopped_by) and not well
+        stopped = bool(self._stopped_by) and code in _STOPPED
         error = None if well or stopped else _error(running, code)
         seconds = time.monotonic() - running.began
-        jobs.write_record(job.folder, jobs.Record(job.overrides, job.varied, code, error, round(seconds, 3)))
+        jobs.write_record(job.folder, jobs.Record(job.overrides, job.varied, code, error))
         if error:
             self._display.say(f"{self._named(job)}: failed after {duration(seconds)}: {error}")
         elif stopped:
@@ -196,18 +206,15 @@ class Pool:
             os.write(
                 2, b"\nstopping the jobs after their batches; once more to leave at once without saving\n"
             )
-        self._forward(signal.SIGKILL if self._signals > 2 and os.name != "nt" else number)
-
-    def _forward(self, number: int) -> None:
         for running in self._running:
-            if running.process.poll() is None:
-                send(running.process, number)
+            kill_rest(running.process) if self._signals > 2 else send(running.process, number)
 
 
 def _error(running: Running, code: int) -> str:
     """Why a job failed, in one line: its own word for it, else the last line it wrote."""
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        known = {one.value: one.name for one in signal.Signals}
+        return f"killed by {known.get(-code, f'signal {-code}')}"
     result = read_result(running.job.folder)
     if result and result.get("error") and result != running.result_before:
         return str(result["error"])
@@ -220,5 +227,5 @@ def _error(running: Running, code: int) -> str:
 def _found(folder: Path) -> str:
     """The best value of what a job watched."""
     best = (read_result(folder) or {}).get("best")
-    name, value = next(iter(best["metrics"].items())) if best else ("", None)
+    name, value = next(iter(best["metrics"].items()), ("", None)) if best else ("", None)
     return f"{name} {value:.4g}" if value is not None else "finished"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,17 +109,12 @@ def share(devices: Sequence[str], slot: int, n_jobs: int) -> list[str]:
 
 
 def send(process: subprocess.Popen, number: int) -> None:
-    """A signal for a job and the further ranks that it started."""
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, number)
-        else:
-            process.terminate()
-    except ProcessLookupError:
-        pass
+    """A signal for a job alone: it tells its ranks by itself, and its workers should not see it."""
+    with suppress(ProcessLookupError):
+        process.send_signal(number) if os.name != "nt" else process.terminate()
 
 
 def kill_rest(process: subprocess.Popen) -> None:
-    """Ends the ranks that a job which was killed left behind."""
-    if hasattr(os, "killpg"):
-        send(process, signal.SIGKILL)
+    """Ends at once what is left of a job: itself, ranks and workers."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()

@@ -9,6 +9,7 @@ import io
 import math
 import shlex
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ class Row:
         ended: as result.json has it; `failed` and `not run` are known without one.
         metrics: at the best checkpoint where there is one, else at the end; the watched one first.
         larger_is_better: of the watched metric.
+        result: all that result.json holds.
+        score: the watched number at its best, of a job that has ended well; None where there is none, it is
+            not finite, or the job watches another metric than the others do.
     """
 
     folder: str
@@ -42,12 +46,7 @@ class Row:
     metrics: dict[str, float]
     larger_is_better: bool
     result: dict[str, Any]
-
-    @property
-    def score(self) -> float | None:
-        """The watched number, None where there is none or it is not finite."""
-        first = next(iter(self.metrics.values()), None)
-        return first if first is not None and math.isfinite(first) else None
+    score: float | None = None
 
 
 def read(sweep: Path) -> list[Row]:
@@ -60,7 +59,18 @@ def read(sweep: Path) -> list[Row]:
     if any("seed" in row.told for row in rows):
         for row in rows:  # a sweep that is extended by seeds had one before
             row.told.setdefault("seed", str(row.result.get("seed", "")))
+    _score(rows)
     return sorted(rows, key=lambda row: _rank(row.score, row.larger_is_better))
+
+
+def _score(rows: list[Row]) -> None:
+    """Gives those a score that can be compared: of several watched metrics the one that most jobs watch."""
+    ended = [row for row in rows if row.ended in jobs.ENDINGS and row.result.get("best") and row.metrics]
+    watched = Counter((next(iter(row.metrics)), row.larger_is_better) for row in ended)
+    for row in ended:
+        name, value = next(iter(row.metrics.items()))
+        if (name, row.larger_is_better) == watched.most_common(1)[0][0] and math.isfinite(value):
+            row.score = value
 
 
 def _rank(score: float | None, larger_is_better: bool) -> tuple[bool, float]:
@@ -145,7 +155,7 @@ def _write(path: Path, lines: list[list[Any]]) -> None:
 def _seeds(rows: list[Row], settings: list[str]) -> tuple[list[str], list[list[Any]]]:
     """The table over seeds: header and lines."""
     others = [name for name in settings if name != "seed"]
-    watched = next((next(iter(row.metrics)) for row in rows if row.metrics), "score")
+    watched = next((next(iter(row.metrics)) for row in rows if row.score is not None), "score")
     header = [*others, f"mean {watched}", "standard error", "seeds"]
     return header, [[*g.values, g.mean, g.standard_error, g.seeds] for g in over_seeds(rows, others)]
 
