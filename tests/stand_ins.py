@@ -1,6 +1,7 @@
 """Classes that the tests' configs name: smaller than real ones, shaped alike."""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -57,34 +58,49 @@ class Trainer:
 
 
 class KillAt(Callback):
-    """Sends this process a signal after a step, while the environment says which."""
+    """Sends this process, or the sweep that started it, a signal after a step, while the environment says which."""
 
     def __init__(self, step: int) -> None:
         self.step = step
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if trainer.global_step == self.step and "KILL_WITH" in os.environ:
-            os.kill(os.getpid(), int(os.environ["KILL_WITH"]))
+            sweep = os.environ.get("KILL_WHOM") == "sweep"
+            os.kill(os.getppid() if sweep else os.getpid(), int(os.environ["KILL_WITH"]))
+            time.sleep(
+                1 if sweep else 0
+            )  # the sweep, or its end, has to reach this process before the run's end
+
+
+class Fault(Callback):
+    """A bug that shows when training begins, in one rank or in all; `says="nothing"` has none."""
+
+    def __init__(self, says: str, rank: int | None = None) -> None:
+        self.says, self.rank = says, rank
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        if self.says != "nothing" and self.rank in (None, trainer.global_rank):
+            raise RuntimeError(self.says)
 
 
 class StubGAN(LightningModule):
-    """As much of a GAN as shows that networks, data, callbacks and verbs do not ask which family they serve."""
+    """As much of somebody's GAN as shows that networks, data, callbacks and verbs do not ask which family they serve."""
 
     def __init__(
         self,
-        generator: Callable[..., Decoder],
-        discriminator: Callable[..., Encoder],
+        painter: Callable[..., Decoder],
+        critic: Callable[..., Encoder],
         optimizer: Callable[..., Optimizer],
         image_shape: list[int],
         latent_dim: int,
     ) -> None:
         super().__init__()
-        self.generator = generator(latent_dim=latent_dim, params_per_value=1)
-        self.discriminator = discriminator(out_features=1)
+        self.painter = painter(latent_dim=latent_dim, params_per_value=1)
+        self.critic = critic(out_features=1)
         self.latent_dim, self._optimizer = latent_dim, optimizer
 
     def training_step(self, batch, batch_idx):
-        logits = self.discriminator(self.sample(len(batch.image)))
+        logits = self.critic(self.sample(len(batch.image)))
         loss = softplus(-logits).mean()
         return {"loss": loss, "g_loss": loss.detach()}
 
@@ -95,9 +111,9 @@ class StubGAN(LightningModule):
         return self._optimizer(self.parameters())
 
     def sampling_modules(self):
-        return {"generator": self.generator}
+        return {"painter": self.painter}
 
     def sample(self, n, *, seed=None):
         with seeded(seed):
             z = torch.randn(n, self.latent_dim)
-        return self.generator(z)[:, 0].tanh()
+        return self.painter(z)[:, 0].tanh()

@@ -1,7 +1,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from genlab import commandline
+from genlab import commandline, job_progress
 from genlab.errors import UserError
 from genlab.resuming import quoted
 
@@ -56,6 +56,34 @@ def test_a_flag_keeps_its_value_beside_resume(tmp_path):
     (tmp_path / ".hydra" / "overrides.yaml").write_text("[seed=1]")
     got = commandline.prepare(["--config-dir", "theirs", f"resume={tmp_path}", "logger=none"])
     assert got[:4] == ["--config-dir", "theirs", "seed=1", "logger=none"]
+
+
+def test_resume_finds_the_runs_own_options_again(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("[model=theirs]")
+    found = "{hydra: {runtime: {config_sources: [{path: /theirs, provider: command-line}]}}}"
+    (tmp_path / ".hydra" / "hydra.yaml").write_text(found)
+    got = commandline.prepare([f"resume={tmp_path}"])
+    assert got[:3] == ["--config-dir", "/theirs", "model=theirs"]
+
+
+def test_a_jobs_command_line_is_ready_made(monkeypatch):
+    """It is quoted already, and has resume= beside settings that the user may not give there."""
+    seen = []
+    for name in ("HYDRA_FULL_ERROR", "GENLAB_ERRORS"):
+        monkeypatch.setenv(name, "1")  # to be put back
+    monkeypatch.setattr(job_progress, "_folder", [])
+    monkeypatch.setenv("GENLAB_JOB", "sweep/job")
+    monkeypatch.setattr(commandline, "end_with_the_sweep", lambda: seen.append("ends with the sweep"))
+    monkeypatch.setattr(commandline, "prepare", lambda arguments: pytest.fail("was made ready again"))
+    monkeypatch.setattr(commandline.hydra, "main", lambda **_: lambda task: lambda: seen.append("runs"))
+    commandline.run_verb(lambda cfg: None, config="train")
+    assert seen == ["ends with the sweep", "runs"]
+    seen.clear()
+    job_progress._folder.clear()
+    monkeypatch.setenv("LOCAL_RANK", "1")  # a further rank: the job has started it, and tells it when to end
+    commandline.run_verb(lambda cfg: None, config="train")
+    assert seen == ["runs"]
 
 
 def test_a_sweep_cannot_be_resumed_as_a_run():

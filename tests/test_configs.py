@@ -13,7 +13,10 @@ from genlab.errors import UserError
 from genlab.validation import locate, validate
 
 CONF = conf_dir()
-COMPLETED = {"out_features", "latent_dim", "params_per_value", "root", "download"}
+COMPLETED = {
+    "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
+    "num_features", "spectral_norm", "joins",
+}  # fmt: skip
 """What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
 
 
@@ -27,11 +30,21 @@ def options() -> list[tuple[str, str]]:
     return found
 
 
+ADVERSARIAL = {
+    f"model/{name}" for name in ("penalty", "augment", "conditioning", "generator", "discriminator")
+}
+POINTS = ("ring", "grid", "spiral", "two_moons", "points")
+
+
 def composed(group: str, option: str) -> Any:
+    """A config with the option in it, of a model and data that it suits."""
     extra = ["data.path=photos"] if (group, option) == ("data", "folder") else []
-    if group == "callbacks":
-        return compose([f"callbacks={option}"])
-    return compose([f"{group}={option}", *extra])
+    text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
+    if option in POINTS:
+        extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
+    elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):
+        extra += ["model=gan"]
+    return compose([*extra, f"{group}={option}"])
 
 
 def nodes(tree: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,8 @@ import pytest
 
 from genlab.config import conf_dir
 from genlab.errors import UserError
-from genlab.options import FIRST, SHARED, config_dirs, describe, listing, options
+from genlab.invocation import config_dirs
+from genlab.options import FIRST, SHARED, describe, listing, options
 
 
 @pytest.fixture

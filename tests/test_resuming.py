@@ -105,3 +105,33 @@ def test_damaged_overrides_are_one_sentence(tmp_path, content):
     (run / ".hydra" / "overrides.yaml").write_text(content)
     with pytest.raises(UserError, match="overrides.yaml: is damaged"):
         resuming.resume_arguments(str(run), [])
+
+
+def sources(*lines: str) -> str:
+    return "hydra:\n  runtime:\n    config_sources:\n" + "".join(f"    - {line}\n" for line in lines)
+
+
+def test_a_run_goes_on_with_the_folder_of_options_it_was_started_with(tmp_path):
+    run = make_run(tmp_path / "run", [])
+    stored = run / ".hydra" / "hydra.yaml"
+    assert resuming.where_configs_lie(str(run), []) == []  # an older run, or a python call
+    stored.write_text(
+        sources(
+            "{path: hydra.conf, provider: hydra, schema: pkg}",
+            "{path: /repo/conf, provider: main, schema: file}",
+            "{path: '/their conf, 1', provider: command-line, schema: file}",
+        )
+    )
+    assert resuming.where_configs_lie(str(run), []) == ["--config-dir", "/their conf, 1"]
+    assert resuming.where_configs_lie(str(run), ["--cfg", "job"]) == ["--config-dir", "/their conf, 1"]
+    for flags in (["--config-dir", "mine"], ["--config-dir=mine"], ["-cd", "mine"]):
+        assert resuming.where_configs_lie(str(run), flags) == []
+    stored.write_text(sources("{path: /repo/conf, provider: main, schema: file}"))
+    assert resuming.where_configs_lie(str(run), []) == []
+
+
+def test_a_damaged_memory_of_where_configs_lie_is_one_sentence(tmp_path):
+    run = make_run(tmp_path / "run", [])
+    (run / ".hydra" / "hydra.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="hydra.yaml: is damaged"):
+        resuming.where_configs_lie(str(run), [])

@@ -57,6 +57,40 @@ def test_two_processes_cannot_claim_one_folder(tmp_path):
     assert other() == ""
 
 
+def test_a_folder_that_is_busy_is_told_from_one_that_cannot_be_made(tmp_path):
+    held = run_folder.FolderLock(tmp_path / "run")
+    with pytest.raises(run_folder.Busy, match="run: somebody else sits here"):
+        run_folder.FolderLock(tmp_path / "run", "somebody else sits here")
+    held.release()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be written to \(File exists\)") as error:
+        run_folder.FolderLock(tmp_path / "file")
+    assert not isinstance(error.value, run_folder.Busy)
+
+
+def test_what_this_process_has_claimed_it_keeps(tmp_path):
+    held = run_folder.claim(tmp_path / "run", resuming=False)
+    assert run_folder.claim(tmp_path / "run", resuming=False) is held
+    held.release()
+    again = run_folder.claim(tmp_path / "run", resuming=False)
+    assert again is not held
+    again.release()
+
+
+def test_a_jobs_folder_may_hold_what_the_sweep_and_hydra_have_written(tmp_path):
+    for name in ("job.json", "console.log", ".lock"):
+        (tmp_path / name).touch()
+    run_folder.claim(tmp_path, resuming=False).release()
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".hydra").mkdir()
+    with pytest.raises(UserError, match="holds files that are no run's"):
+        run_folder.claim(tmp_path, resuming=False)
+    run_folder.claim(tmp_path, resuming=False, begun=True).release()
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match=r"holds files that are no run's \(thesis.tex, ...\)"):
+        run_folder.claim(tmp_path, resuming=False, begun=True)
+
+
 def test_names_of_folders_hold_only_harmless_characters():
     assert run_folder.run_name(None, "vae", "digits") == "vae_digits"
     assert run_folder.run_name("my run/é: 1,2", "vae", "digits") == "my-run-1-2"

@@ -65,7 +65,7 @@ def _switch_fused_off(node: Any, path: str) -> list[str]:
     return here + [p for key in node for p in _switch_fused_off(node._get_node(key), f"{path}.{key!s}")]
 
 
-KEPT = ("data", "model", "name", "seed", "init_from", "compile", "channels_last")
+KEPT = {"data", "model", "metrics", "name", "seed", "init_from", "compile", "channels_last"}
 """What a resumed run takes from its checkpoint: its options in conf/ may have changed since."""
 
 
@@ -81,7 +81,7 @@ def keep_identity(cfg: DictConfig, checkpoint: Path) -> None:
         raise UserError(
             f"{error}; init_from={checkpoint.with_name('best.ckpt')} begins a new run from the best weights"
         ) from error
-    for key in KEPT:
+    for key in KEPT & stored.keys():  # an older genlab's has fewer
         cfg[key] = stored[key]
 
 
@@ -127,7 +127,7 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     if cfg.compile:
         for network in model.sampling_modules().values():
             network.compile()
-    return Parts(config, datamodule, model, build_trainer(config, folder), unmatched)
+    return Parts(config, datamodule, model, build_trainer(config, folder, model), unmatched)
 
 
 def read_data(cfg: DictConfig, folder: Path) -> Data:
@@ -158,7 +158,7 @@ def _wait_for(file: Path, content: str, minutes: float = 60) -> None:
         time.sleep(0.1)
 
 
-def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
+def build_trainer(config: dict[str, Any], folder: Path, model: LightningModule) -> Trainer:
     """The Trainer with the run's callbacks, loggers and atomic checkpoints.
 
     Raises:
@@ -170,7 +170,10 @@ def build_trainer(config: dict[str, Any], folder: Path) -> Trainer:
     ]
     spare_empty_hooks(callbacks)
     loggers = [build(node, path=f"logger.{name}") for name, node in (config["logger"] or {}).items() if node]
-    make = build({**config["trainer"], "_partial_": True}, path="trainer")
+    arguments = {**config["trainer"], "_partial_": True}
+    if not model.automatic_optimization and arguments["strategy"] == "ddp":
+        arguments["strategy"] = "ddp_find_unused_parameters_true"  # each of its losses leaves a network out
+    make = build(arguments, path="trainer")
     try:
         trainer: Trainer = make(
             callbacks=callbacks, logger=loggers, default_root_dir=str(folder), plugins=[AtomicCheckpointIO()]

@@ -38,8 +38,8 @@ VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")
 def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     """Runs a verb under Hydra with the process's command line; does not return on errors.
 
-    Exit codes: 1 where Hydra cannot compose the config, 2 where genlab refuses, 128 + signal where the
-    user stopped it.
+    Exit codes: 1 where Hydra cannot compose the config or jobs of a sweep failed, 2 where genlab refuses, 3
+    where training diverged, 128 + signal where the user stopped it.
 
     Args:
         task: what to do with the composed config.
@@ -113,7 +113,7 @@ def _told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
                 traceback.print_exc()
             _exit(
                 sentence or f"{type(error).__name__}: a fault of genlab's or of a library; see above",
-                2 if sentence else 1,
+                error.exit_code if isinstance(error, UserError) else 2 if sentence else 1,
             )
 
     return told

@@ -28,6 +28,7 @@ class TrainConfig:
     trainer: Any = None
     callbacks: Any = None
     logger: Any = None
+    metrics: Any = None
     name: str | None = None
     seed: int = 0
     resume: str | None = None
@@ -67,6 +68,7 @@ class EvaluateConfig:
     batch_size: int | None = None
     nll_samples: int = 100
     nll_images: int | None = 1000
+    metrics: Any = None
     trust: list[str] = field(default_factory=list)
 
 
@@ -138,7 +140,13 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"the config does not resolve: {str(error).splitlines()[0]}") from error
+        sentence = f"the config does not resolve: {str(error).splitlines()[0]}"
+        if "'data.image_shape'" in sentence:
+            sentence = (
+                "the model wants images, and this data has none (no data.image_shape): choose another data=, or for "
+                "points model=gan model/network=points"
+            )
+        raise UserError(sentence) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 

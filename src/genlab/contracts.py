@@ -1,6 +1,7 @@
 """What passes between the rooms: batches, the interfaces of networks, what a trained model can do.
 
-Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
+D dimensions of a point, F features, K classes, m samples in a pack, E label channels.
 Pixels lie in [-1, 1] wherever an image passes from one room to another.
 """
 
@@ -18,6 +19,18 @@ class ImageBatch(NamedTuple):
     """
 
     image: Tensor
+    label: Tensor
+
+
+class PointBatch(NamedTuple):
+    """A batch of points with their labels.
+
+    Attributes:
+        point: `[B, D]` float, as they are: neither scaled nor shifted.
+        label: `[B]` int64: the mode or curve that each belongs to.
+    """
+
+    point: Tensor
     label: Tensor
 
 
@@ -56,6 +69,88 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
 
+class Generator(nn.Module):
+    """Interface: latents to samples. Built by its family as `factory(latent_dim=..., num_classes=...)`.
+
+    Attributes:
+        conditional_norm: of the class: whether it can scale and shift its features by class. Where it
+            cannot, `num_classes` has to be None, and labels reach it joined to z.
+    """
+
+    conditional_norm: bool = False
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps `[B, L]` to images `[B, C, H, W]` in [-1, 1], or to points `[B, D]`.
+
+        `label` `[B]` is wanted where `num_classes` was given, and is not looked at where it was not.
+        """
+        raise NotImplementedError
+
+
+class Discriminator(nn.Module):
+    """Interface: samples to features. Built by its family as `factory(extra_channels=..., pack=...)`.
+
+    E = `extra_channels` are joined to each sample, and m = `pack` samples to one input, all on channels.
+
+    Attributes:
+        num_features: F.
+        spectral_norm: whether its layers are spectrally normalised, so that the heads have to be, too.
+    """
+
+    num_features: int
+    spectral_norm: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `[B, m (C + E), H, W]`, or points `[B, m (D + E)]`, to `[B, F]`: no logit yet."""
+        raise NotImplementedError
+
+
+class Conditioning(nn.Module):
+    """Interface: how an adversarial pair uses labels, and the heads on the discriminator's features.
+
+    Built as `factory(num_features=F, num_classes=K, spectral_norm=..., joins=...)`. `joins` says whether
+    labels reach the generator by `join`: False where its conditional norms know them.
+
+    Attributes:
+        uses_labels: of the class: whether samples are of a class that is asked for.
+        packs: of the class: whether it can judge packs of samples of several classes.
+        weight: of the class's cross-entropy in both losses, where there are class logits.
+        conditional_norm: of the class: whether it wants the generator's conditional norms, where it has some.
+        embedding: dimensions that `join` adds to z.
+        for_generator: the parameters that learn with the generator.
+        for_discriminator: those that learn with the discriminator.
+    """
+
+    uses_labels: bool = True
+    packs: bool = False
+    weight: float = 1.0
+    conditional_norm: bool = False
+    embedding: int
+    for_generator: nn.Module
+    for_discriminator: nn.Module
+
+    @staticmethod
+    def extra_channels_of(num_classes: int | None) -> int:
+        """E for K classes: the channels that `label_maps` gives; none unless a class says otherwise."""
+        return 0
+
+    def join(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """Joins what `label` `[B]` says to z `[B, L]`: `[B, L + embedding]`."""
+        raise NotImplementedError
+
+    def label_maps(self, label: Tensor | None, like: Tensor) -> Tensor | None:
+        """What `label` `[B]` adds to samples `like`: `[B, E, H, W]`, for points `[B, E]`; None where E is 0."""
+        return None
+
+    def logit(self, features: Tensor, label: Tensor | None) -> Tensor:
+        """Maps features `[B, F]` and labels `[B]` to `[B]`: high where a sample seems real."""
+        raise NotImplementedError
+
+    def class_logits(self, features: Tensor) -> Tensor | None:
+        """Maps `[B, F]` to `[B, K]`; None where the discriminator does not tell classes."""
+        return None
+
+
 class Data(Protocol):
     """What a LightningDataModule of genlab tells about its data, beside Lightning's own hooks."""
 
@@ -85,6 +180,32 @@ class Sampler(Protocol):
 
     def sampling_modules(self) -> dict[str, nn.Module]:
         """The networks that `sample` runs, by name: what an exponential moving average shadows."""
+        ...
+
+
+@runtime_checkable
+class LatentSampler(Protocol):
+    """A model that makes its samples of latents."""
+
+    def noise(self, n: int) -> Tensor:
+        """Latents `[n, L]` of the prior, on the model's device, from the global random state."""
+        ...
+
+    def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps latents `[B, L]`, and classes `[B]` where the model wants them, to samples `[B, ...]`."""
+        ...
+
+
+@runtime_checkable
+class ClassSampler(Protocol):
+    """A model that samples of a class that it is asked for."""
+
+    def classes_of(self, n: int) -> Tensor | None:
+        """The classes in turn, `[n]`; None where it was trained without labels."""
+        ...
+
+    def sample(self, n: int, *, seed: int | None = None, label: Tensor | int | None = None) -> Tensor:
+        """Draws `n` samples `[n, ...]` of the class `label`, or of those in `[n]`."""
         ...
 
 

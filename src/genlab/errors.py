@@ -7,3 +7,5 @@ class UserError(Exception):
     The verbs print the message alone, without a stack trace, and exit with code 2. Everything else that
     is raised is a bug of ours and keeps its trace.
     """
+
+    exit_code = 2

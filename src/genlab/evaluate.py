@@ -42,6 +42,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     from genlab.checkpoint import find, load_data, load_model, pick_device
     from genlab.contracts import Density
     from genlab.run_folder import write_json
+    from genlab.sample_metrics import judge_samples
     from genlab.tables import table
 
     hush()
@@ -53,6 +54,10 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     numbers = [[name, value, None] for name, value in _bound(model, datamodule).items()]
     if cfg.nll_samples and isinstance(model, Density):
         numbers.append(["test/nll", *_log_likelihood(model, datamodule, cfg.nll_samples, cfg.nll_images)])
+    judged = judge_samples(model, cfg.metrics, seed=cfg.seed, trust=list(cfg.trust))
+    numbers += [
+        [f"{name}/{key}", value, None] for name, one in judged.items() for key, value in one.numbers.items()
+    ]
     outcome = {
         "run": str(cfg.run),
         "checkpoint": model.checkpoint_path,
@@ -67,6 +72,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
             "images": min(cfg.nll_images or datamodule.num_test, datamodule.num_test),
         },
         "metrics": {name: value for name, value, _ in numbers},
+        "protocols": {name: one.stamp for name, one in judged.items()},
         "standard_error": {name: error for name, _, error in numbers if error is not None},
         "seconds": round(time.perf_counter() - began, 2),
         "versions": report.versions(),

@@ -17,6 +17,7 @@ from genlab.assembly import Parts
 from genlab.callbacks.checkpoints import Checkpoints
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
+from genlab.callbacks.watchdog import Watchdog
 from genlab.errors import UserError
 from genlab.invocation import command
 from genlab.run_folder import as_typed
@@ -26,7 +27,8 @@ from genlab.tables import duration, table
 def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     """What is trained on what, where, into which folder."""
     config, data, model = parts.config, parts.datamodule, parts.model
-    shape = "x".join(map(str, config["data"].get("image_shape") or []))
+    shape = config["data"].get("image_shape")
+    kind = f"images of {'x'.join(map(str, shape))}" if shape else "samples"
     networks = [
         f"{name} {type(module).__name__} ({_count(parameters(module))})"
         for name, module in model.named_children()
@@ -34,7 +36,7 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     ]
     judged = [getattr(module, "unit", "") for module in model.children()]
     lines = [
-        f"{config['name']}: {data.num_train:,} training and {data.num_val:,} validation images of {shape}",
+        f"{config['name']}: {data.num_train:,} training and {data.num_val:,} validation {kind}",
         f"  model    {type(model).__name__}, {parameters(model):,} parameters: {', '.join(networks)}",
         *[f"  loss     {unit}" for unit in judged if unit],
         f"  on       {describe_device(parts.trainer)}, precision {parts.trainer.precision}, seed {config['seed']}",
@@ -95,6 +97,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
     trainer, config = parts.trainer, parts.config
     keeper = next((c for c in trainer.callbacks if isinstance(c, Checkpoints)), None)  # type: ignore[attr-defined]
     speed = next((c for c in trainer.callbacks if isinstance(c, Throughput)), None)  # type: ignore[attr-defined]
+    watchdog = next((c for c in trainer.callbacks if isinstance(c, Watchdog)), None)  # type: ignore[attr-defined]
     final = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
     return {
         "name": config["name"],
@@ -107,6 +110,8 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
         "steps": trainer.global_step,
         "wall_seconds": round(seconds, 3),
         "wall_seconds_before": before,
+        "warnings": watchdog.warnings if watchdog else [],
+        "rollbacks": watchdog.rollbacks if watchdog else 0,
         "images_per_second": speed.images_per_second if speed else None,
         "peak_memory_mb": peak_memory_mb(),
         "device": describe_device(trainer),

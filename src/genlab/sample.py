@@ -94,7 +94,9 @@ def _samples(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
     if cfg.label is None:
         return model.sample(cfg.n, seed=cfg.seed).cpu(), None
     if "label" not in inspect.signature(model.sample).parameters:
-        raise UserError(f"label={cfg.label}: {type(model).__name__} draws no samples of a class; leave label out")
+        raise UserError(
+            f"label={cfg.label}: {type(model).__name__} draws no samples of a class; leave label out"
+        )
     return model.sample(cfg.n, seed=cfg.seed, label=cfg.label).cpu(), None
 
 

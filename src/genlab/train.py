@@ -64,6 +64,7 @@ def train(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
 def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """The run itself, in a folder that is ours."""
     from genlab import assembly, report
+    from genlab.callbacks.divergence import Diverged
     from genlab.callbacks.graceful_stop import Interrupted
     from genlab.validation import validate
 
@@ -98,6 +99,9 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         ended = report.how_it_ended(parts.trainer)
     except Interrupted as stop:
         ended, error = "interrupted", stop.signal_name
+        raise
+    except Diverged as end:
+        ended, error = "diverged", str(end)
         raise
     except SystemExit as end:
         # Lightning's answer to a Ctrl-C that comes before GracefulStop listens

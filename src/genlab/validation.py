@@ -45,7 +45,7 @@ def validate(cfg: DictConfig, *, facts_known: bool = True) -> None:
         node = values.get(section)
         if not (isinstance(node, dict) and "_target_" in node):
             problems.append(f"{section}: nothing is chosen; give {section}=<option>, see --help")
-    for section in ("data", "model", "trainer", "callbacks", "logger"):
+    for section in ("data", "model", "trainer", "callbacks", "logger", "metrics"):
         assert isinstance(raw, dict)
         problems += _check(values.get(section), raw.get(section), section, facts_known)
     if problems:

@@ -24,6 +24,7 @@ from genlab.callbacks.meter import Meter
 from genlab.callbacks.pictures import ReconstructionGrid, SampleGrid
 from genlab.callbacks.random_streams import RandomStreams
 from genlab.callbacks.throughput import Throughput
+from genlab.callbacks.watchdog import Watchdog
 from genlab.contracts import ImageBatch
 
 IMAGES, SIDE = 26, 4
@@ -113,6 +114,7 @@ def all_callbacks(*, half_life: float | None = 20.0, every_n_steps: int | None =
     return [
         RandomStreams(seed=5),
         Dashboard(),
+        Watchdog(every_n_steps=2, on_nan="rollback"),
         EMA(half_life),
         Meter(),
         Throughput(),

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from genlab.callbacks import latent_traversal
 from genlab.callbacks.csv_log import CSVLog
 from genlab.callbacks.dashboard import Dashboard
+from genlab.callbacks.drawing import class_names
 from genlab.callbacks.ema import EMA
-from genlab.callbacks.latent_projector import LatentProjector, _names
+from genlab.callbacks.latent_projector import LatentProjector
 from genlab.callbacks.latent_traversal import LatentTraversal, widest
 from genlab.callbacks.tensorboard_log import TensorBoardLog
 from genlab.errors import UserError
@@ -132,9 +133,9 @@ def test_classes_are_named_where_the_data_has_names() -> None:
         return SimpleNamespace(datamodule=SimpleNamespace(facts=lambda: facts))
 
     labels = torch.tensor([1, 0])
-    assert _names(trainer(class_names=["big\tcat", "dog"]), labels) == ["dog", "big cat"]
-    assert _names(trainer(class_names=None), labels) == ["1", "0"]
-    assert _names(SimpleNamespace(datamodule=None), labels) == ["1", "0"]
+    assert class_names(trainer(class_names=["big\tcat", "dog"]), labels) == ["dog", "big cat"]
+    assert class_names(trainer(class_names=None), labels) == ["1", "0"]
+    assert class_names(SimpleNamespace(datamodule=None), labels) == ["1", "0"]
 
 
 @pytest.mark.parametrize(

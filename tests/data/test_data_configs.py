@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from image_files import write_cifar10, write_mnist
 from omegaconf import OmegaConf
 from PIL import Image
-
-from genlab.data.images import ImageData
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -35,7 +33,7 @@ def test_an_option_begins_with_its_description(option):
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_argument_of_the_datamodule_is_listed(option):
     config = data_config(option)
-    arguments = set(inspect.signature(ImageData).parameters)
+    arguments = set(inspect.signature(get_class(config._target_)).parameters)
     assert {str(key) for key in config} - {"_target_"} == arguments
 
 

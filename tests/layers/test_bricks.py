@@ -6,7 +6,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from genlab.layers.activations import ActivationName, make_activation
+from genlab.layers.dense import hidden_layers
 from genlab.layers.norms import NormName, norm2d
+from genlab.layers.resampling import halve
 from genlab.layers.residual import ResidualBlock
 
 
@@ -63,3 +65,29 @@ def test_a_residual_block_is_its_skip_connection_where_the_convolutions_are_sile
     nn.init.zeros_(block.residual[-1].weight)
     nn.init.zeros_(block.residual[-1].bias)
     assert_close(block(x), nn.functional.avg_pool2d(x, 2))
+
+
+def test_a_hidden_width_below_one_is_refused():
+    with pytest.raises(ValueError, match=r"^hidden widths must be at least 1, got \[4, 0\]$"):
+        hidden_layers([64, 4, 0], "relu")
+
+
+def test_hidden_layers_are_pairs_of_a_linear_layer_and_an_activation():
+    layers = hidden_layers([3, 5, 2], "tanh")
+    assert [type(layer) for layer in layers] == [nn.Linear, nn.Tanh] * 2
+    assert [layer.weight.shape for layer in layers[::2]] == [(5, 3), (2, 5)]
+
+
+def test_halving_averages_pairs_on_even_sides_and_overlapping_triples_on_odd_ones():
+    # rows 0 1 | 2 3 in pairs; columns 0 1 2 | 2 3 4 in threes
+    x = torch.arange(20.0).view(1, 1, 4, 5)
+    assert_close(halve((4, 5))(x), torch.tensor([[[[3.5, 5.5], [13.5, 15.5]]]]))
+
+
+@pytest.mark.parametrize("size", [(6, 7), (33, 47), (7, 7), (8, 3)])
+def test_halving_rounds_down_and_leaves_no_pixel_out(size):
+    x = torch.ones(1, 1, *size, requires_grad=True)
+    half = halve(size)(x)
+    assert half.shape == (1, 1, size[0] // 2, size[1] // 2)
+    half.sum().backward()
+    assert (x.grad > 0).all()

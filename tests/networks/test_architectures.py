@@ -118,10 +118,6 @@ def test_resnet_with_group_norm_treats_each_image_alone():
             "resnet needs images of at least 6x6, got 4x32: use model/network=mlp",
         ),
         (lambda: ResNetEncoder((1, 8, 8), 8, 0, out_features=2), "blocks must be at least 1, got 0"),
-        (
-            lambda: MLPEncoder((1, 8, 8), [4, 0], out_features=2),
-            "hidden widths must be at least 1, got [4, 0]",
-        ),
     ],
 )
 def test_an_impossible_network_is_refused_in_a_sentence(build, message):

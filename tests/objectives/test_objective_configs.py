@@ -12,7 +12,7 @@ from genlab.objectives.likelihoods import Likelihood
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 LIKELIHOODS = sorted((CONF / "likelihood").glob("*.yaml"))
-LOSSES = sorted((CONF / "loss").glob("*.yaml"))
+LOSSES = sorted(path for path in (CONF / "loss").glob("*.yaml") if ".bounds." in path.read_text())
 
 
 def test_the_options_are_found():

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from genlab.atomic import write_whole
+from genlab.callbacks.watchdog import Watchdog
 from genlab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ def at_save_point(trainer: Trainer, *, validated: bool = False) -> bool:
         validated: Whether it is the latter.
     """
     loop = trainer.fit_loop
-    if trainer.is_last_batch or loop._should_accumulate():
+    between = getattr(
+        trainer.lightning_module, "between_updates", False
+    )  # a family that accumulates by itself
+    if trainer.is_last_batch or loop._should_accumulate() or between:
         return False
     assert loop._data_fetcher is not None
     return validated or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
@@ -207,6 +211,9 @@ def _stops_inside_epoch(trainer: Trainer) -> bool:
 
 
 def _save(trainer: Trainer, name: str) -> bool:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Watchdog):
+            callback.look(trainer)  # what is not finite never takes the place of a good file
     try:
         trainer.save_checkpoint(_folder(trainer) / name, weights_only=False)
     except OSError as error:

@@ -13,6 +13,8 @@ from genlab.pictures import save_png
 
 SAMPLER = ("sample", "sampling_modules")
 RECONSTRUCTOR = ("encode", "decode", "reconstruct")
+LATENT_SAMPLER = ("noise", "decode")
+CLASS_SAMPLER = ("classes_of", "sample")
 """The methods of the contract's interfaces, to name those that a model lacks."""
 
 
@@ -63,6 +65,13 @@ def is_due(trainer: Trainer, every_n_epochs: int) -> bool:
         return False
     epoch = trainer.current_epoch + 1
     return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs
+
+
+def class_names(trainer: Trainer, labels: Tensor) -> list[str]:
+    """The names of classes `[N]` where the data has them, else their numbers."""
+    facts = getattr(getattr(trainer, "datamodule", None), "facts", None)
+    names = facts().get("class_names") if facts else None
+    return [" ".join(str(names[k]).split()) if names else str(k) for k in labels.tolist()]
 
 
 def publish(trainer: Trainer, name: str, picture: Tensor) -> None:

@@ -74,7 +74,7 @@ class EMA(Callback):
         self._shadow = _clone(pl_module.sampling_modules())
         self._match(pl_module)
         if self._loaded is not None:
-            self._fill(self._loaded)
+            self.fill(self._loaded)
             self._loaded = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,6 +123,19 @@ class EMA(Callback):
     ) -> None:
         self._loaded = checkpoint.get("ema")
 
+    def copy(self) -> Shadow:
+        """A copy of the average, for `fill`."""
+        return {
+            name: {k: tensor.clone() for k, tensor in state.items()} for name, state in self._shadow.items()
+        }
+
+    @torch.no_grad()
+    def fill(self, shadow: Shadow) -> None:
+        """Makes the average what `shadow` is."""
+        for name, state in self._shadow.items():
+            for key, tensor in state.items():
+                tensor.copy_(shadow[name][key])
+
     def _match(self, pl_module: LightningModule) -> None:
         """Pairs each live tensor with its average; those that modules share appear once."""
         if not self._shadow:
@@ -160,11 +173,6 @@ class EMA(Callback):
             live.copy_(average)
             average.copy_(kept)
         self._swapped = to_average
-
-    def _fill(self, loaded: Shadow) -> None:
-        for name, state in self._shadow.items():
-            for key, tensor in state.items():
-                tensor.copy_(loaded[name][key])
 
 
 def _clone(modules: dict[str, nn.Module]) -> Shadow:

@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model
+from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, class_names
 from genlab.callbacks.run_log import RunLog, run_logs
 from genlab.contracts import ImageBatch, Reconstructor
 from genlab.pictures import thumbnails
@@ -71,7 +71,7 @@ class LatentProjector(Callback):
         if self._seen is None or self._latents is None:
             return
         latents, pictures = self._latents.float().cpu(), thumbnails(self._seen.image)
-        labels = _names(trainer, self._seen.label)
+        labels = class_names(trainer, self._seen.label)
         self._seen = self._latents = None
         for log in _logs(trainer):
             log.log_latents("latents", latents, labels, pictures)
@@ -82,10 +82,3 @@ def _logs(trainer: Trainer) -> list[RunLog]:
     if not trainer.is_global_zero:
         return []
     return [log for log in run_logs(trainer) if type(log).log_latents is not RunLog.log_latents]
-
-
-def _names(trainer: Trainer, labels: Tensor) -> list[str]:
-    """The names of classes where the data has them, else their numbers."""
-    facts = getattr(getattr(trainer, "datamodule", None), "facts", None)
-    names = facts().get("class_names") if facts else None
-    return [" ".join(str(names[k]).split()) if names else str(k) for k in labels.tolist()]

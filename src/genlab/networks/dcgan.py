@@ -1,8 +1,9 @@
 """Strided convolutions without pooling, after DCGAN (Radford 2016, sec. 3).
 
-Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
-A discriminator is the encoder with `out_features=1`, a generator the decoder with `params_per_value=1`:
-layers, initial weights and the bare output layer are those of the paper.
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
+E label channels, m samples in a pack, F features, K classes.
+The paper's networks are the generator and the discriminator; a decoder and an encoder share their layers and
+their initial weights.
 """
 
 import math
@@ -11,10 +12,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from genlab.contracts import Decoder, Encoder
-from genlab.errors import UserError
-from genlab.layers.norms import NormName, norm2d
-from genlab.layers.sizes import SMALLEST_SIDE, Size, doublings, halvings
+from genlab.contracts import Decoder, Discriminator, Encoder, Generator
+from genlab.layers.labelled import LabelledSequential
+from genlab.layers.norms import ClassNorm, NormName, norm2d
+from genlab.layers.sizes import Size, doublings
+from genlab.networks.stages import stage_sizes
 
 
 class DCGANEncoder(Encoder):
@@ -36,11 +38,8 @@ class DCGANEncoder(Encoder):
             ValueError: if width or norm is not allowed.
         """
         super().__init__()
-        sizes, channels = _stages(image_shape, width)
-        layers = [_down(image_shape[0], channels[0], bias=True), nn.LeakyReLU(0.2)]
-        for before, after in pairwise(channels):
-            layers += [_down(before, after, bias=norm == "none"), norm2d(norm, after), nn.LeakyReLU(0.2)]
-        head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
+        layers, features = _halving(image_shape, width, norm, in_channels=image_shape[0])
+        head = nn.Linear(features, out_features)
         self.layers = nn.Sequential(*layers, nn.Flatten(), head).apply(_init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -77,12 +76,8 @@ class DCGANDecoder(Decoder):
             ValueError: if width or norm is not allowed.
         """
         super().__init__()
-        sizes, channels = _stages(image_shape, width)
-        stem = nn.Linear(latent_dim, channels[-1] * math.prod(sizes[-1]), bias=norm == "none")
-        layers = [stem, nn.Unflatten(1, (channels[-1], *sizes[-1])), norm2d(norm, channels[-1]), nn.ReLU()]
-        for before, after, size in zip(channels[:0:-1], channels[-2::-1], sizes[-2:0:-1], strict=True):
-            layers += [_up(before, after, size, bias=norm == "none"), norm2d(norm, after), nn.ReLU()]
-        output = _up(channels[0], params_per_value * image_shape[0], sizes[0], bias=False)
+        layers = _doubling(image_shape, width, norm, latent_dim=latent_dim)
+        output = _up(width, params_per_value * image_shape[0], image_shape[1:], bias=False)
         self.layers = nn.Sequential(*layers, output).apply(_init_weights)
         self.shape = (params_per_value, *image_shape)
 
@@ -90,14 +85,110 @@ class DCGANDecoder(Decoder):
         return self.layers(z).unflatten(1, self.shape[:2])  # [B, P, C, H, W]
 
 
+class DCGANGenerator(Generator):
+    """One linear layer, then 4x4 transposed convolutions of stride 2, each doubling the image; tanh."""
+
+    conditional_norm = True
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int,
+        norm: NormName = "batch",
+        *,
+        latent_dim: int,
+        num_classes: int | None = None,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W; H and W at least 6.
+            width: channels before the last doubling of the image; twice as many before each earlier one,
+                up to 8 times.
+            norm: after each layer but the last.
+            latent_dim: L.
+            num_classes: K, where the norms have a scale and a shift for each class.
+
+        Raises:
+            UserError: if the image is too small to be halved.
+            ValueError: if width or norm is not allowed.
+        """
+        super().__init__()
+        layers = _doubling(image_shape, width, norm, latent_dim=latent_dim, num_classes=num_classes)
+        output = _up(width, image_shape[0], image_shape[1:], bias=True)
+        self.layers = LabelledSequential(*layers, output, nn.Tanh()).apply(_init_weights)
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layers(z, label)
+
+
+class DCGANDiscriminator(Discriminator):
+    """4x4 convolutions of stride 2, each halving the image."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        width: int,
+        norm: NormName = "batch",
+        *,
+        extra_channels: int = 0,
+        pack: int = 1,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W; H and W at least 6.
+            width: channels after the first halving; they double with each further one, up to 8 times.
+            norm: after each convolution but the first.
+            extra_channels: E.
+            pack: m.
+
+        Raises:
+            UserError: if the image is too small to be halved.
+            ValueError: if width or norm is not allowed.
+        """
+        super().__init__()
+        in_channels = pack * (image_shape[0] + extra_channels)
+        layers, self.num_features = _halving(image_shape, width, norm, in_channels=in_channels)
+        self.layers = nn.Sequential(*layers, nn.Flatten()).apply(_init_weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def _halving(
+    image_shape: Sequence[int], width: int, norm: NormName, *, in_channels: int
+) -> tuple[list[nn.Module], int]:
+    """The layers from an image down to the smallest size, and how many features they give."""
+    sizes, channels = _stages(image_shape, width)
+    layers = [_down(in_channels, channels[0], bias=True), nn.LeakyReLU(0.2)]
+    for before, after in pairwise(channels):
+        layers += [_down(before, after, bias=norm == "none"), norm2d(norm, after), nn.LeakyReLU(0.2)]
+    return layers, channels[-1] * math.prod(sizes[-1])
+
+
+def _doubling(
+    image_shape: Sequence[int],
+    width: int,
+    norm: NormName,
+    *,
+    latent_dim: int,
+    num_classes: int | None = None,
+) -> list[nn.Module]:
+    """The layers from a latent up to `width` channels of half the image's size."""
+    sizes, channels = _stages(image_shape, width)
+    stem = nn.Linear(latent_dim, channels[-1] * math.prod(sizes[-1]), bias=norm == "none")
+    layers: list[nn.Module] = [stem, nn.Unflatten(1, (channels[-1], *sizes[-1]))]
+    layers += [norm2d(norm, channels[-1], num_classes), nn.ReLU()]
+    for before, after, size in zip(channels[:0:-1], channels[-2::-1], sizes[-2:0:-1], strict=True):
+        layers.append(_up(before, after, size, bias=norm == "none"))
+        layers += [norm2d(norm, after, num_classes), nn.ReLU()]
+    return layers
+
+
 def _stages(image_shape: Sequence[int], width: int) -> tuple[list[Size], list[int]]:
     """Sizes from the image down, and the channels of each but the image."""
-    sizes = halvings(*image_shape[1:])
-    if len(sizes) == 1:
-        raise UserError(
-            f"dcgan needs images of at least {2 * SMALLEST_SIDE}x{2 * SMALLEST_SIDE}, "
-            f"got {image_shape[1]}x{image_shape[2]}: use model/network=mlp"
-        )
+    sizes = stage_sizes("dcgan", image_shape)
     return sizes, doublings(width, len(sizes) - 1)
 
 
@@ -106,7 +197,7 @@ def _down(before: int, after: int, *, bias: bool) -> nn.Module:
     return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=bias)
 
 
-def _up(before: int, after: int, size: Size, *, bias: bool) -> nn.Module:
+def _up(before: int, after: int, size: Sequence[int], *, bias: bool) -> nn.Module:
     """From sides s // 2 to exactly s: 2 (s // 2), and one more where s is odd."""
     odd = (size[0] % 2, size[1] % 2)
     return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=odd, bias=bias)
@@ -116,7 +207,10 @@ def _init_weights(module: nn.Module) -> None:
     """Weights N(0, .02), scales of the norms N(1, .02), biases 0 (Radford 2016, sec. 4)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+    elif isinstance(module, ClassNorm):
+        nn.init.normal_(module.scale, 1.0, 0.02)
+        return
+    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
     else:
         return

@@ -1,18 +1,20 @@
-"""Fully connected encoder and decoder, for images of any size (Kingma & Welling 2014, appendix C).
+"""Fully connected networks for images of any size.
 
-Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
-A discriminator is the encoder with `out_features=1`, a generator the decoder with `params_per_value=1`.
+Encoder and decoder after Kingma & Welling 2014, appendix C; generator and discriminator after Goodfellow 2014.
+
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
+E label channels, m samples in a pack, F features.
 """
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 
-from genlab.contracts import Decoder, Encoder
-from genlab.errors import UserError
-from genlab.layers.activations import ActivationName, make_activation
+from genlab.contracts import Decoder, Discriminator, Encoder, Generator
+from genlab.layers.activations import ActivationName
+from genlab.layers.dense import hidden_layers
+from genlab.layers.norms import refuse_classes
 
 
 class MLPEncoder(Encoder):
@@ -35,11 +37,11 @@ class MLPEncoder(Encoder):
             out_features: numbers given for each image.
 
         Raises:
-            UserError: if a width is below 1.
+            ValueError: if a width is below 1.
         """
         super().__init__()
         self.layers = nn.Sequential(
-            *_hidden_layers([math.prod(image_shape), *hidden], activation),
+            *hidden_layers([math.prod(image_shape), *hidden], activation),
             nn.Linear([math.prod(image_shape), *hidden][-1], out_features),
         )
 
@@ -69,12 +71,12 @@ class MLPDecoder(Decoder):
             params_per_value: P.
 
         Raises:
-            UserError: if a width is below 1.
+            ValueError: if a width is below 1.
         """
         super().__init__()
         self.shape = (params_per_value, *image_shape)
         self.layers = nn.Sequential(
-            *_hidden_layers([latent_dim, *hidden], activation),
+            *hidden_layers([latent_dim, *hidden], activation),
             nn.Linear([latent_dim, *hidden][-1], math.prod(self.shape), bias=False),
         )
 
@@ -82,11 +84,72 @@ class MLPDecoder(Decoder):
         return self.layers(z).unflatten(1, self.shape)  # [B, P, C, H, W]
 
 
-def _hidden_layers(widths: list[int], activation: ActivationName) -> list[nn.Module]:
-    """A linear layer and an activation for each step from one width to the next."""
-    if min(widths[1:], default=1) < 1:
-        raise UserError(f"hidden widths must be at least 1, got {widths[1:]}")
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), make_activation(activation)]
-    return layers
+class MLPGenerator(Generator):
+    """Latent, hidden layers, a linear last one with tanh."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        hidden: Sequence[int],
+        activation: ActivationName = "leaky_relu",
+        *,
+        latent_dim: int,
+        num_classes: int | None = None,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W.
+            hidden: widths of the hidden layers from the latent on; empty leaves a linear layer with tanh.
+            activation: after each hidden layer.
+            latent_dim: L.
+            num_classes: None: there is no norm to tell classes.
+
+        Raises:
+            ValueError: if a width is below 1, or classes are given.
+        """
+        super().__init__()
+        refuse_classes("mlp", num_classes)
+        self.layers = nn.Sequential(
+            *hidden_layers([latent_dim, *hidden], activation),
+            nn.Linear([latent_dim, *hidden][-1], math.prod(image_shape)),
+            nn.Tanh(),
+            nn.Unflatten(1, tuple(image_shape)),
+        )
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layers(z)
+
+
+class MLPDiscriminator(Discriminator):
+    """Flattened samples, then hidden layers."""
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        hidden: Sequence[int],
+        activation: ActivationName = "leaky_relu",
+        *,
+        extra_channels: int = 0,
+        pack: int = 1,
+    ):
+        """Builds the layers.
+
+        Args:
+            image_shape: C, H, W.
+            hidden: widths of the hidden layers from the samples on; empty gives the samples as features.
+            activation: after each hidden layer.
+            extra_channels: E.
+            pack: m.
+
+        Raises:
+            ValueError: if a width is below 1.
+        """
+        super().__init__()
+        channels, height, width = image_shape
+        widths = [pack * (channels + extra_channels) * height * width, *hidden]
+        self.layers = nn.Sequential(nn.Flatten(), *hidden_layers(widths, activation))
+        self.num_features = widths[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)

@@ -1,8 +1,6 @@
 """Residual convolutional networks with pre-activation (He 2016b).
 
 Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
-A discriminator is the encoder with `out_features=1`, a generator the decoder with `params_per_value=1`:
-group norm treats each image alone, so real and fake ones do not meet in it.
 """
 
 import math
@@ -15,7 +13,8 @@ from genlab.contracts import Decoder, Encoder
 from genlab.errors import UserError
 from genlab.layers.norms import NormName, norm2d
 from genlab.layers.residual import ResidualBlock
-from genlab.layers.sizes import SMALLEST_SIDE, Size, doublings, halvings
+from genlab.layers.sizes import Size, doublings
+from genlab.networks.stages import stage_sizes
 
 
 class ResNetEncoder(Encoder):
@@ -103,12 +102,7 @@ class ResNetDecoder(Decoder):
 
 def _stages(image_shape: Sequence[int], width: int, blocks: int) -> tuple[list[Size], list[int]]:
     """Sizes from the image down, and the channels of each."""
-    sizes = halvings(*image_shape[1:])
-    if len(sizes) == 1:
-        raise UserError(
-            f"resnet needs images of at least {2 * SMALLEST_SIDE}x{2 * SMALLEST_SIDE}, "
-            f"got {image_shape[1]}x{image_shape[2]}: use model/network=mlp"
-        )
+    sizes = stage_sizes("resnet", image_shape)
     if blocks < 1:
         raise UserError(f"blocks must be at least 1, got {blocks}")
     return sizes, doublings(width, len(sizes))

@@ -86,7 +86,7 @@ def _read_job(folder: Path, record: jobs.Record) -> Row:
     return Row(
         folder=folder.name,
         told=told,
-        ended="failed" if failed else result.get("ended", "not run"),
+        ended="failed" if failed and result.get("ended") != "diverged" else result.get("ended", "not run"),
         error=record.error if failed else None,
         metrics={name: value for name, value in metrics.items() if value is not None},
         larger_is_better=result.get("mode") == "max",

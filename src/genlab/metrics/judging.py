@@ -1,0 +1,63 @@
+"""Runs metrics: draws once for all of them, reads of the data what they want, stamps what they give."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from genlab.metrics.sample_metric import SampleMetric, Samples
+
+
+class Judgement(NamedTuple):
+    """What one metric says.
+
+    Attributes:
+        numbers: by name.
+        stamp: the protocol they were made by.
+    """
+
+    numbers: dict[str, float]
+    stamp: dict[str, Any]
+
+
+def judge(
+    metrics: Mapping[str, SampleMetric],
+    *,
+    facts: Mapping[str, Any],
+    draw: Callable[[int], Samples],
+    read: Callable[[str], Samples],
+) -> dict[str, Judgement]:
+    """Judges one model by all metrics, each on the first samples of one draw.
+
+    Args:
+        metrics: by name.
+        facts: those of the datamodule.
+        draw: draws so many samples of the model, with the labels they were drawn under.
+        read: gives all samples of a split of the data, `train` or `test`; called where a metric wants it.
+
+    Raises:
+        UserError: a metric means nothing for this data, or cannot judge these samples.
+    """
+    needs = {name: metric.needs() for name, metric in metrics.items()}
+    train = read("train") if any(need.train for need in needs.values()) else None
+    for name, metric in metrics.items():
+        metric.prepare(facts, train if needs[name].train else None)
+    test = read("test") if any(need.test for need in needs.values()) else None
+    fakes = draw(max(need.fakes for need in needs.values())) if needs else Samples(torch.empty(0))
+    return {
+        name: Judgement(
+            metric.compute(fakes.first(needs[name].fakes), test if needs[name].test else None),
+            metric.stamp(),
+        )
+        for name, metric in metrics.items()
+    }
+
+
+def gather(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Samples:
+    """All (sample, label) batches of a loader in one piece.
+
+    Raises:
+        ValueError: there are none.
+    """
+    samples, labels = zip(*batches, strict=True)
+    return Samples(torch.cat(samples), torch.cat(labels))

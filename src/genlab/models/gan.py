@@ -1,0 +1,299 @@
+"""The adversarial family: two networks, two optimizers, one batch a step.
+
+Letters in shapes: B batch, C channels, H height, W width, D dimensions of a point, L latent dimensions, m
+samples in a pack, F features, K classes. A sample is an image `[C, H, W]` or a point `[D]`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from genlab.contracts import Conditioning, Discriminator, Generator, ImageBatch
+from genlab.errors import UserError
+from genlab.models.adversarial import (
+    asked_classes,
+    at_least,
+    check_packs,
+    draw_latents,
+    frozen,
+    judge,
+    packed,
+    spread,
+    target,
+)
+from genlab.models.one_step import count_batches
+from genlab.models.optimization import configure, make_optimizer, total_steps
+from genlab.objectives.adversarial import AdversarialLoss
+from genlab.objectives.penalties import Penalty
+from genlab.schedules import Schedule
+from genlab.seeding import seeded
+
+
+class GAN(LightningModule):
+    """Generative adversarial network (Goodfellow 2014, arXiv:1406.2661), unconditional or conditional.
+
+    A step is a batch: the discriminator learns from each, and every `critic_steps` of its updates the
+    generator learns once. Each update draws fresh noise; both see the labels of the batch.
+    """
+
+    charts = {
+        "losses": ["train/g_loss", "train/d_loss", "train/penalty"],
+        "logits": ["train/real_logit", "train/fake_logit", "val/real_logit"],
+        "P(real logit > fake logit)": ["train/real_wins"],
+        "gradient norms": ["train/g_grad_norm", "train/d_grad_norm"],
+        "diversity of fakes (1: that of the data)": ["train/diversity"],
+    }
+
+    def __init__(
+        self,
+        *,
+        generator: Callable[..., Generator],
+        discriminator: Callable[..., Discriminator],
+        conditioning: Callable[..., Conditioning],
+        loss: AdversarialLoss,
+        penalty: Penalty,
+        augment: nn.Module,
+        generator_optimizer: Callable[..., Optimizer],
+        discriminator_optimizer: Callable[..., Optimizer],
+        generator_scheduler: Schedule,
+        discriminator_scheduler: Schedule,
+        num_classes: int | None,
+        latent_dim: int,
+        latent: Literal["normal", "uniform"] = "normal",
+        critic_steps: int = 1,
+        pack: int = 1,
+        instance_noise: float = 0.0,
+        accumulate: int = 1,
+        gradient_clip: float | None = None,
+    ) -> None:
+        """Completes the networks with the sizes that only the family knows.
+
+        Args:
+            generator: called as `generator(latent_dim=..., num_classes=...)`.
+            discriminator: called as `discriminator(extra_channels=..., pack=...)`.
+            conditioning: how labels are used; called with num_features, num_classes, spectral_norm and joins.
+            loss: of logits on real and fake samples.
+            penalty: on the discriminator.
+            augment: of what the discriminator sees, real and fake, in both updates; differentiable.
+            generator_optimizer: called with the parameters.
+            discriminator_optimizer: likewise.
+            generator_scheduler: of the learning rate; its steps are batches.
+            discriminator_scheduler: likewise.
+            num_classes: K of the data; None where it has no labels.
+            latent_dim: L, at least 1.
+            latent: normal, or uniform in [-1, 1].
+            critic_steps: updates of the discriminator for one of the generator, at least 1.
+            pack: m, samples that the discriminator judges together (PacGAN, arXiv:1712.04086), at least 1.
+            instance_noise: standard deviation of noise on samples; falls to 0 over the training (arXiv:1610.04490).
+            accumulate: batches whose gradients make one update, at least 1.
+            gradient_clip: largest norm of each network's gradient; None or 0: no limit.
+
+        Raises:
+            UserError: a number out of range, or parts that do not go together.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        at_least(1, dict(latent_dim=latent_dim, critic_steps=critic_steps, pack=pack, accumulate=accumulate))
+        at_least(0, dict(instance_noise=instance_noise, gradient_clip=gradient_clip or 0.0))
+        self.latent_dim, self.latent, self.num_classes = latent_dim, latent, num_classes
+        self.critic_steps, self.pack, self.accumulate = critic_steps, pack, accumulate
+        self.instance_noise, self.gradient_clip = instance_noise, gradient_clip
+        self.loss, self.penalty, self.augment = loss, penalty, augment
+        kind = target(conditioning)
+        in_norms = kind.conditional_norm and target(generator).conditional_norm
+        self.discriminator = discriminator(extra_channels=kind.extra_channels_of(num_classes), pack=pack)
+        self.conditioning = conditioning(
+            num_features=self.discriminator.num_features,
+            num_classes=num_classes,
+            spectral_norm=self.discriminator.spectral_norm,
+            joins=not in_norms,
+        )
+        self.generator = generator(
+            latent_dim=latent_dim + self.conditioning.embedding, num_classes=num_classes if in_norms else None
+        )
+        check_packs(pack, self.conditioning)
+        self._recipes = {
+            "g": (generator_optimizer, generator_scheduler), "d": (discriminator_optimizer, discriminator_scheduler),
+        }  # fmt: skip
+        self.critic_updates, self.between_updates = 0, False
+        self._norms: dict[str, Tensor] = {}
+        self._total: int | None = None  # steps of the training
+
+    # -- the two networks -----------------------------------------------------------------------------
+
+    def noise(self, n: int) -> Tensor:
+        """Latents `[n, L]`, drawn on the model's device."""
+        return draw_latents(self.latent, n, self.latent_dim, self.device)
+
+    def fake(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """Samples `[B, ...]` at latents `[B, L]`, of classes `[B]` where the model is conditional."""
+        return self.generator(self.conditioning.join(z, label), label)
+
+    def prepare(self, sample: Tensor) -> Tensor:
+        """What the discriminator is shown: augmented, noisy, m samples `[B, C, ...]` a pack `[B/m, m C, ...]`."""
+        sample, sigma = self.augment(sample), self._noise_now()
+        sample = sample + sigma * torch.randn_like(sample) if sigma else sample
+        return packed(sample, self.pack)
+
+    def judge(self, shown: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits `[B/m]` of what `prepare` gave, and class logits `[B/m, K]` where the conditioning has them."""
+        return judge(self.discriminator, self.conditioning, shown, label, pack=self.pack)
+
+    # -- one step -------------------------------------------------------------------------------------
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
+        """An update of the discriminator, and when it is its turn of the generator; the Meter logs what is told."""
+        real, label = batch[0], batch[1] if self.num_classes else None
+        last = (batch_idx + 1) % self.accumulate == 0 or self.trainer.is_last_batch
+        generators_turn = (self.critic_updates + 1) % self.critic_steps == 0
+        self.between_updates = not last  # where a checkpoint would lose gradients
+        told = self._train_discriminator(real, label, update=last)
+        if generators_turn:
+            told |= self._train_generator(real, label, update=last)
+        schedulers = self.lr_schedulers() or []
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            scheduler.step()  # type: ignore[call-arg]
+        return told
+
+    def _train_discriminator(self, real: Tensor, label: Tensor | None, *, update: bool) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.fake(self.noise(len(real)), label)
+        shown_real, shown_fake = self.prepare(real), self.prepare(fake)
+        real_logit, real_class = self.judge(shown_real, label)
+        fake_logit, fake_class = self.judge(shown_fake, label)
+        d_loss = self.loss.discriminator(real_logit, fake_logit)
+        if real_class is not None and fake_class is not None and label is not None:
+            of_class = cross_entropy(real_class, label) + cross_entropy(fake_class, label)
+            d_loss = d_loss + self.conditioning.weight * of_class
+        told = {"d_loss": d_loss, "real_logit": real_logit.mean(), "fake_logit": fake_logit.mean()}
+        told["real_wins"] = (real_logit[:, None] > fake_logit).float().mean()
+        told["diversity"] = spread(fake) / spread(real)
+        objective = d_loss
+        if self.critic_updates % self.penalty.interval == 0:
+            with torch.autocast(self.device.type, enabled=False):
+                told["penalty"] = self.penalty(
+                    lambda shown: self.judge(shown, label)[0],
+                    shown_real.float(), shown_fake.float(), real_logit, fake_logit,
+                )  # fmt: skip
+            objective = objective + told["penalty"]
+        told |= self._learn("d", objective, update)
+        if update:
+            self.critic_updates += 1
+            self.penalty.after_step(self._halves()["d"].parameters())
+        return {name: value.detach() for name, value in told.items()}
+
+    def _train_generator(self, real: Tensor, label: Tensor | None, *, update: bool) -> dict[str, Tensor]:
+        with frozen(self._halves()["d"]):
+            logit, classes = self.judge(self.prepare(self.fake(self.noise(len(real)), label)), label)
+            real_logit = self.judge(self.prepare(real), label)[0] if self.loss.needs_real else None
+            g_loss = self.loss.generator(logit, real_logit)
+            if classes is not None and label is not None:
+                g_loss = g_loss + self.conditioning.weight * cross_entropy(classes, label)
+            return {"g_loss": g_loss.detach()} | self._learn("g", g_loss, update)
+
+    def _learn(self, half: Literal["g", "d"], objective: Tensor, update: bool) -> dict[str, Tensor]:
+        """Adds to a half's gradients; when they are complete steps its optimizer, and tells their norm."""
+        self.manual_backward(objective / self.accumulate)
+        if not update:
+            return {}
+        optimizer = self._both_optimizers()["gd".index(half)]
+        optimizer.step()
+        optimizer.zero_grad()
+        return {f"{half}_grad_norm": self._norms.pop(half)}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measures and clips a half's gradient, here where mixed precision has unscaled it."""
+        half = "g" if optimizer is self._both_optimizers()[0].optimizer else "d"
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self._norms[half] = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or float("inf"))
+
+    def _both_optimizers(self) -> list[Any]:
+        """The generator's, then the discriminator's."""
+        both = self.optimizers()
+        assert isinstance(both, list)
+        return both
+
+    def _noise_now(self) -> float:
+        """The instance noise's standard deviation at this step."""
+        if not self.instance_noise or self._trainer is None or not self.trainer.training:
+            return 0.0
+        return self.instance_noise * max(0.0, 1 - self.trainer.global_step / (self._total or float("inf")))
+
+    def setup(self, stage: str) -> None:
+        """Lets the trainer count batches, not optimizer steps."""
+        if stage == "fit":
+            count_batches(self.trainer)
+
+    def configure_optimizers(self) -> Any:
+        """The generator's optimizer, then the discriminator's; schedules step each batch."""
+        self._total = total_steps(self.trainer)
+        return [
+            configure(self, make_optimizer(factory, self._halves()[half].parameters()), schedule)
+            for half, (factory, schedule) in self._recipes.items()
+        ]
+
+    def _halves(self) -> dict[str, nn.ModuleList]:
+        """The modules that learn with the generator, and with the discriminator."""
+        return {
+            "g": nn.ModuleList([self.generator, self.conditioning.for_generator]),
+            "d": nn.ModuleList([self.discriminator, self.conditioning.for_discriminator]),
+        }
+
+    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """What the discriminator says of data it has not seen."""
+        self._judge_unseen(batch, "val")
+
+    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """The same on the test set."""
+        self._judge_unseen(batch, "test")
+
+    def _judge_unseen(self, batch: ImageBatch, split: str) -> None:
+        if len(batch[0]) >= self.pack:
+            logit = self.judge(packed(batch[0], self.pack), batch[1] if self.num_classes else None)[0]
+            self.log(f"{split}/real_logit", logit.mean(), batch_size=len(logit), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["critic_updates"] = self.critic_updates
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.critic_updates = checkpoint.get("critic_updates", 0)
+
+    # -- using it -------------------------------------------------------------------------------------
+
+    def sampling_modules(self) -> dict[str, nn.Module]:
+        """What `sample` runs."""
+        return {"generator": self.generator, "conditioning": self.conditioning.for_generator}
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """Samples `[B, ...]` at latents `[B, L]`; of a conditional model of these classes, else of all in turn."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
+        return self.fake(z, self.classes_of(len(z), label)).float()
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int | None = None, label: Tensor | int | None = None) -> Tensor:
+        """Draws `n` samples `[n, ...]`.
+
+        Args:
+            n: how many, at least 1.
+            seed: equal seeds give equal samples; None draws from the global random state.
+            label: of a conditional model: one class, or `[n]`; None goes round the classes.
+
+        Raises:
+            UserError: n below 1, a class that there is not, or a label given to a model without classes.
+        """
+        if n < 1:
+            raise UserError(f"n must be at least 1, got {n}")
+        with seeded(seed, self.device):
+            return self.fake(self.noise(n), self.classes_of(n, label)).float()
+
+    def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
+        """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
+        found = asked_classes(n, label, self.num_classes if self.conditioning.uses_labels else None)
+        return None if found is None else found.to(self.device)

@@ -1,0 +1,64 @@
+"""Judges a trained model by metrics of its samples: builds them, draws, reads the data, stamps the numbers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genlab.checkpoint import check_trust, load_data
+from genlab.config import build, plain
+from genlab.metrics.judging import Judgement, gather, judge
+from genlab.metrics.sample_metric import Samples
+
+_AT_ONCE = 500
+"""Samples drawn at a time."""
+
+
+def judge_samples(model: Any, chosen: Any, *, seed: int, trust: Sequence[str] = ()) -> dict[str, Judgement]:
+    """What the metrics say of a model, by the metric's name.
+
+    Args:
+        model: from `load_model`.
+        chosen: the config section `metrics`; None takes the run's own.
+        seed: of the samples.
+        trust: further packages whose constructors the run's own section may call.
+
+    Raises:
+        UserError: the data is not to be had, or a metric means nothing for it.
+    """
+    nodes = model.run_config.get("metrics") if chosen is None else plain(chosen)
+    if not nodes:
+        return {}
+    if chosen is None:
+        check_trust(nodes, trust, Path(model.checkpoint_path))
+    metrics = {name: build(node, path=f"metrics.{name}") for name, node in nodes.items() if node}
+    # in one order for all runs: what is learned of the training samples is learned once
+    datamodule = load_data(model, trust=trust, changes={"seed": 0, "drop_last": False})
+    loaders = {"train": datamodule.train_dataloader, "test": datamodule.test_dataloader}
+    judged = judge(
+        metrics,
+        facts=_facts(model, datamodule),
+        draw=lambda n: draw(model, n, seed=seed),
+        read=lambda split: gather(loaders[split]()),
+    )
+    whose = {"weights": model.weights, "seed": seed, "step": model.checkpoint_step}
+    return {name: one._replace(stamp={**one.stamp, **whose}) for name, one in judged.items()}
+
+
+def _facts(model: Any, datamodule: Any) -> Mapping[str, Any]:
+    return {**model.run_config["data"], **datamodule.facts()}
+
+
+def draw(model: Any, n: int, *, seed: int) -> Samples:
+    """Draws n samples in pieces, with the classes they were asked for where the model is conditional."""
+    pieces, labels = [], []
+    for k, start in enumerate(range(0, n, _AT_ONCE)):
+        size = min(_AT_ONCE, n - start)
+        label = model.classes_of(size) if hasattr(model, "classes_of") else None
+        # the seed of a piece follows from the run's, and pieces do not repeat each other
+        pieces.append(model.sample(size, seed=seed * 100_003 + k).cpu())
+        labels.append(label)
+    known = [label.cpu() for label in labels if label is not None]
+    told = torch.cat(known) if known else None
+    return Samples(torch.cat(pieces), told)

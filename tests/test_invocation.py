@@ -1,0 +1,28 @@
+import sys
+
+import pytest
+
+from genlab import invocation
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("-m --config-dir theirs seed=1", ["--config-dir", "theirs"]),
+        ("--multirun -cd=theirs -cn my a=--config-dir", ["-cd", "theirs", "-cn", "my"]),
+        ("--config-name=x -cp y=z -p pkg --cfg job", ["--config-name", "x", "-cp", "y=z"]),
+        ("-m seed=1,2 +x=-cd", []),
+    ],
+)
+def test_jobs_of_a_sweep_find_their_configs_where_it_does(typed, kept):
+    assert invocation.config_flags(typed.split()) == kept
+
+
+def test_a_command_is_ready_for_a_shell_as_it_was_typed(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(sys, "argv", ["train.py", "name=a b", "seed=1"])
+    monkeypatch.setattr(invocation, "_typed", [])
+    assert invocation.command() == "python3 train.py 'name=a b' seed=1"
+    invocation.note()
+    sys.argv[1:] = ["name='a b'", "made=ready"]
+    assert invocation.command(["seed=1", "more=2"]) == "python3 train.py 'name=a b' seed=1 more=2"
