@@ -37,3 +37,10 @@ def test_fused_optimizers_are_switched_off_under_half_precision_and_the_user_is_
         note == "model.optimizer.fused is off: under 16-mixed gradients are unscaled outside of the optimizer"
     )
     assert cfg.model.optimizer.fused is False
+
+
+def test_a_text_that_looks_like_an_interpolation_arrives_as_it_is():
+    from genlab.config import build
+
+    told = build({"_target_": "builtins.dict", "path": r"a${b}\${c}", "plain": "d"}, path="data")
+    assert told == {"path": r"a${b}\${c}", "plain": "d"}

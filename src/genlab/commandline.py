@@ -198,6 +198,8 @@ def explain(error: Exception, config: str) -> str:
         return _no_setting(wrong[1], config)
     if choose := re.search(r"You must specify '([^']+)'", text):
         return f"{choose[1]}: nothing is chosen; give {choose[1]}=<option>, see --help"
+    if "mismatched input" in text:
+        return f"{text.splitlines()[0]}; the values of a sweep are separated by commas without spaces"
     if "missing EQUAL" in text:
         return f"{text.splitlines()[0]}; settings are given as name=value"
     lines = [line for line in text.splitlines() if line.strip()]
@@ -228,7 +230,9 @@ def _no_setting(key: str, config: str) -> str:
     theirs = [f"hydra.searchpath=[{quoted(f'file://{d.resolve()}')}]" for d in config_dirs(sys.argv[1:])]
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = hydra.compose(config, overrides=[*theirs, *groups, *overrides])
+            cfg = hydra.compose(
+                config, overrides=[*theirs, *groups, *overrides], return_hydra_config=key.startswith("hydra.")
+            )
     except (HydraException, OmegaConfBaseException):
         return f"{key} is no setting of this run; see --cfg job"
     parent, _, name = key.rpartition(".")

@@ -4,6 +4,7 @@ Imports neither torch nor lightning, so that `--help` and Hydra's own errors ans
 that a config names are imported when it is validated.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +163,7 @@ def build(node: Any, *, path: str) -> Any:
         UserError: a constructor refused its arguments; the message is its own sentence.
     """
     try:
-        return instantiate(node, _convert_="all")
+        return instantiate(_settled(node), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):
@@ -171,3 +172,17 @@ def build(node: Any, *, path: str) -> Any:
             raise
         where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         raise UserError(f"{'.'.join(filter(None, (path, where)))}: {cause}") from error
+
+
+def _settled(node: Any) -> Any:
+    """A node as plain data in which a text that holds `${` stays what it is: `instantiate` interpolates it twice."""
+    if OmegaConf.is_config(node):
+        node = OmegaConf.to_container(node, resolve=True)
+    if isinstance(node, dict):
+        return {key: _settled(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_settled(value) for value in node]
+    if isinstance(node, str):
+        for _ in range(2):
+            node = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", node)
+    return node

@@ -125,3 +125,7 @@ def _log_likelihood(model: Any, datamodule: Any, samples: int, images: int | Non
                 values.append(-model.log_prob(image, samples=samples).cpu())
     nll = torch.cat(values).double()
     return float(nll.mean()), float(nll.std() / len(nll) ** 0.5)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -47,6 +48,6 @@ def _refusing() -> Iterator[None]:
     """Turns an error into an exit: other exceptions of callbacks Hydra makes warnings of."""
     try:
         yield
-    except (UserError, OmegaConfBaseException) as error:
+    except (UserError, OmegaConfBaseException, HydraException) as error:
         print(str(error) if isinstance(error, UserError) else str(error).splitlines()[0], file=sys.stderr)
         raise SystemExit(2) from None

@@ -33,11 +33,6 @@ def config_dirs(arguments: Sequence[str]) -> list[Path]:
     return [Path(folder) for folder in config_flags(arguments, CONFIG_DIR)[1::2]]
 
 
-def command(more: Sequence[str] = ()) -> str:
-    """What was typed to start this process, ready for a shell.
-
-    Args:
-        more: arguments to add, unless they are there.
-    """
-    typed = _typed or sys.argv
-    return shlex.join([Path(sys.executable).name, *typed, *[a for a in more if a not in typed]])
+def command() -> str:
+    """What was typed to start this process, ready for a shell."""
+    return shlex.join([Path(sys.executable).name, *(_typed or sys.argv)])

@@ -173,3 +173,7 @@ def _write(images: "Tensor", out: Path, cfg: DictConfig, columns: int | None) ->
         write_whole(out, lambda file: np.savez_compressed(file, images=images.numpy()))
     else:
         write_whole(out, lambda file: torch.save(images, file))
+
+
+if __name__ == "__main__":
+    main()

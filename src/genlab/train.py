@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from genlab import resuming, run_folder
 from genlab.commandline import run_verb
 from genlab.config import fill_name
+from genlab.errors import UserError
 from genlab.sweeps import in_process, jobs
 
 log = logging.getLogger("genlab")
@@ -108,7 +109,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         ended, error = ("interrupted", "SIGINT") if parts.trainer.interrupted else ("failed", str(end))
         raise SystemExit(130 if parts.trainer.interrupted else end.code) from None
     except BaseException as failure:
-        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        named = "" if isinstance(failure, UserError) else f"{type(failure).__name__}: "
+        error = f"{named}{failure}".splitlines()[0]
         raise
     finally:
         result = report.result(
@@ -119,3 +121,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if first:
         log.info(report.summary(result, folder))
     return result
+
+
+if __name__ == "__main__":
+    main()

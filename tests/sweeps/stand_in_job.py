@@ -6,7 +6,8 @@
 - hang, until a signal comes or the file `until=` is there; deaf, until the second or `patience=`th signal;
 - orphan: leaves a child behind and is killed.
 
-`say=` is printed first; `then=fail` makes the end of hang and deaf a failure. What it was given goes to seen.json.
+`say=` is printed first; `then=fail` makes the end of hang and deaf a failure. With `worker=`
+it has a child that notes a SIGTERM. What it was given goes to seen.json.
 """
 
 import json
@@ -55,6 +56,17 @@ if told.get("ends") == "with_the_sweep":
     end_with_the_sweep()
 print(told.get("say", "hello"), flush=True)
 note("begins")
+if "worker" in told:
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (folder / 'worker_saw_it').touch())\n"
+        "(folder / 'worker').touch()\n"
+        "time.sleep(30)"
+    )
+    subprocess.Popen([sys.executable, "-c", code, str(folder)])
+    while not (folder / "worker").exists():
+        time.sleep(0.01)
 (folder / ".hydra").mkdir(exist_ok=True)
 (folder / ".hydra" / "overrides.yaml").write_text("[]")
 (folder / "progress.json").write_text('{"share": 0.5, "text": "epoch 1/2"}')

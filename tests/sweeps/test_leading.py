@@ -196,7 +196,15 @@ def test_a_sweep_that_is_refused_leaves_an_older_ones_folder_as_it_was(tmp_path)
     with pytest.raises(UserError), leading.concluded():
         leading.begin(tmp_path, TYPED)
         raise UserError("wrong")
-    assert (tmp_path / "multirun.yaml").exists() and not (tmp_path / "sweep.csv").exists()
+    assert (tmp_path / "multirun.yaml").exists() and len(list(tmp_path.glob("*/result.json"))) == 1
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path):
+    (tmp_path / "multirun.yaml").touch()
+    with pytest.raises(UserError), leading.concluded():
+        leading.begin(tmp_path, TYPED)
+        raise UserError("wrong")
+    assert (tmp_path / "multirun.yaml").exists()
 
 
 def test_jobs_of_an_earlier_command_that_failed_do_not_fail_this_one(tmp_path):

@@ -81,6 +81,17 @@ def test_a_signal_reaches_each_running_job_once_and_no_other_is_started(sweep, t
     assert len(diary(tmp_path)) == 4
 
 
+def test_what_a_job_has_started_does_not_see_the_signal(sweep, tmp_path):
+    """Ranks are told by their job, and a worker that died of it would take the job along."""
+    process = sweep("do=hang until=go patience=2 worker=yes")
+    process.send_signal(signal.SIGTERM)
+    wait_for(tmp_path / "1" / "signals")
+    time.sleep(0.1)
+    (tmp_path / "go").touch()
+    process.communicate(timeout=30)
+    assert not (tmp_path / "1" / "worker_saw_it").exists()
+
+
 def test_a_job_that_ends_well_all_the_same_is_finished(sweep, tmp_path):
     process = sweep("do=deaf until=go", "do=hang", "x=3")
     process.send_signal(signal.SIGTERM)

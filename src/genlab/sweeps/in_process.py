@@ -36,8 +36,12 @@ def run(
     told = sweep.varied(overrides) if sweep else overrides
     if sweep:
         sweep.jobs.append(folder)
-        print(f"[{len(sweep.jobs)}/{sweep.total}] {jobs.describe(told)}{_time_left(sweep)}", flush=True)
+        print(
+            f"[{len(sweep.jobs)}/{sweep.total or '?'}] {jobs.describe(told)}{_time_left(sweep)}", flush=True
+        )
     if jobs.state(folder) == "finished":
+        if jobs.read_record(folder) is None:
+            jobs.write_record(folder, jobs.Record(overrides, told, 0))
         return jobs.watched_number(folder)
     begun = run_folder.holds_training(folder)
     run_folder.claim(folder, resuming=begun, begun=True)
@@ -63,7 +67,7 @@ def run(
 def _time_left(sweep: leading.Sweep) -> str:
     """The time that the jobs from here on take, if they are like those before."""
     done = len(sweep.jobs) - 1
-    if done == 0:
+    if done == 0 or sweep.total is None:
         return ""
     return f": {duration((time.monotonic() - sweep.began) / done * (sweep.total - done))} left for the sweep"
 

@@ -94,14 +94,23 @@ def has_failed(folder: Path) -> bool:
 
 def watched_number(folder: Path) -> float | None:
     """What a sweeper minimizes: the best value of the number that the run watched."""
-    best = (read_result(folder) or {}).get("best")
-    return next(iter(best["metrics"].values()), None) if best else None
+    return next(iter(best_metrics(read_result(folder)).values()), None)
+
+
+def best_metrics(result: dict[str, Any] | None) -> dict[str, float]:
+    """The metrics of the best checkpoint that a result.json tells of, the watched one first; empty without one."""
+    best = (result or {}).get("best")
+    metrics = best.get("metrics") if isinstance(best, dict) else None
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def read_record(folder: Path) -> Record | None:
     """The folder's job.json, None where it is no job's."""
     try:
-        return Record(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
+        told = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        known = {name: told[name] for name in Record.__dataclass_fields__ if name in told}
+        record = Record(**known)
+        return record if all(isinstance(o, list) for o in (record.overrides, record.varied)) else None
     except (OSError, ValueError, TypeError):
         return None
 

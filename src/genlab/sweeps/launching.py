@@ -54,16 +54,23 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = leading.current()
     assert sweep is not None  # the gate has claimed the folder
+    if not told:
+        raise UserError("the sweep has no jobs: one of its choices has no values")
     configs = [_compose(context, config, overrides, first + k) for k, overrides in enumerate(told)]
     _check(configs, told)
     all_jobs = _jobs(told, first, configs, sweep)
     different = sorted({job.folder: job for job in reversed(all_jobs)}.values(), key=lambda job: job.number)
     waiting = [job for job in different if jobs.state(job.folder) != "finished"]
+    for job in different:
+        if (
+            job not in waiting and jobs.read_record(job.folder) is None
+        ):  # somebody lost it: the table needs it
+            jobs.write_record(job.folder, jobs.Record(job.overrides, job.varied, 0))
     sweep.jobs += [job.folder for job in different]
     print(_header(sweep.folder, len(different), len(waiting), n_jobs), flush=True)
     Pool(
         waiting,
-        total=first + len(told),
+        total=sweep.total or first + len(told),
         n_jobs=n_jobs,
         flags=config_flags(sys.argv[1:]),
         ended=sweep.refresh,

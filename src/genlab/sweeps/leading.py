@@ -1,6 +1,7 @@
 """The sweep that this process leads: its folder, what its jobs have in common, and how it ends."""
 
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
@@ -27,7 +29,7 @@ class Sweep:
         fixed: the overrides that all of its jobs are given.
         lock: the claim on the folder, held until the process ends.
         fresh: whether there was nothing in the folder before.
-        total: how many jobs the command has, as far as it tells.
+        total: how many jobs the command has; None where it does not tell.
         jobs: the folders of the jobs that were started, or found finished.
         began: when, by the clock `time.monotonic`.
     """
@@ -36,7 +38,7 @@ class Sweep:
     fixed: frozenset[str]
     lock: FolderLock
     fresh: bool
-    total: int
+    total: int | None
     jobs: list[Path] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -79,18 +81,33 @@ def begin(folder: Path, typed: Iterable[str]) -> Sweep:
         raise UserError(
             f"{folder}: holds files that are no sweep's ({foreign}, ...); choose another hydra.sweep.dir"
         )
+    choices, fixed = _parted(typed)
     lock = FolderLock(
         folder, "another sweep is running there now; wait for it, or choose another folder", "hydra.sweep.dir"
     )
-    choices, fixed = _parted(typed)
-    _current[:] = [Sweep(folder, frozenset(fixed), lock, fresh=not inside, total=math.prod(choices))]
+    total = None if None in choices else math.prod(c for c in choices if c is not None)
+    _current[:] = [Sweep(folder, frozenset(fixed), lock, fresh=not inside, total=total)]
+    if total and total > _MANY:
+        print(f"checking the configs of {total} jobs", flush=True)
     return _current[0]
 
 
-def _parted(typed: Iterable[str]) -> tuple[list[int], list[str]]:
-    """How many values each choice has, and what is no choice, written as Hydra's sweeper hands it to each job."""
+_MANY = 20
+"""Jobs whose configs take so long to check that a word is due."""
+
+
+def _parted(typed: Iterable[str]) -> tuple[list[int | None], list[str]]:
+    """How many values each choice has, and what is no choice, written as Hydra's sweeper hands it to each job.
+
+    None where only Hydra can tell: `glob(*)` asks for the options there are.
+    """
     parsed = OverridesParser.create().parse_overrides(list(typed))
-    choices = [len(list(o.sweep_string_iterator())) for o in parsed if o.is_discrete_sweep()]
+    asks = ValueType.GLOB_CHOICE_SWEEP
+    choices = [
+        None if o.value_type == asks else len(list(o.sweep_string_iterator()))
+        for o in parsed
+        if o.is_sweep_override()
+    ]
     fixed = [o for o in parsed if not o.is_sweep_override()]
     return choices, [f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in fixed]
 
@@ -117,7 +134,7 @@ def concluded() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if end():
+        if end() and not isinstance(error, OSError):
             raise SystemExit(1) from error
         raise
     except BaseException:
@@ -154,7 +171,9 @@ def _conclude(sweep: Sweep) -> None:
     write_csv(sweep.folder)
     print(summary(sweep.folder), flush=True)
     if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
-        again = command([f"hydra.sweep.dir={as_typed(sweep.folder)}"])
+        again = command()
+        if "hydra.sweep.dir=" not in again:
+            again += f" hydra.sweep.dir={shlex.quote(str(as_typed(sweep.folder)))}"
         print(f"to go on, without what is finished:\n  {again}", flush=True)
 
 

@@ -226,6 +226,5 @@ def _error(running: Running, code: int) -> str:
 
 def _found(folder: Path) -> str:
     """The best value of what a job watched."""
-    best = (read_result(folder) or {}).get("best")
-    name, value = next(iter(best["metrics"].items()), ("", None)) if best else ("", None)
+    name, value = next(iter(jobs.best_metrics(read_result(folder)).items()), ("", None))
     return f"{name} {value:.4g}" if value is not None else "finished"

@@ -65,7 +65,7 @@ def read(sweep: Path) -> list[Row]:
 
 def _score(rows: list[Row]) -> None:
     """Gives those a score that can be compared: of several watched metrics the one that most jobs watch."""
-    ended = [row for row in rows if row.ended in jobs.ENDINGS and row.result.get("best") and row.metrics]
+    ended = [row for row in rows if row.ended in jobs.ENDINGS and jobs.best_metrics(row.result)]
     watched = Counter((next(iter(row.metrics)), row.larger_is_better) for row in ended)
     for row in ended:
         name, value = next(iter(row.metrics.items()))
@@ -79,8 +79,7 @@ def _rank(score: float | None, larger_is_better: bool) -> tuple[bool, float]:
 
 def _read_job(folder: Path, record: jobs.Record) -> Row:
     result = read_result(folder) or {}
-    best = result.get("best")
-    metrics = best["metrics"] if best else result.get("final") or {}
+    metrics = jobs.best_metrics(result) or result.get("final") or {}
     told = {jobs.key(o): o.partition("=")[2] for o in record.overrides}
     failed = jobs.has_failed(folder)
     return Row(
@@ -170,9 +169,14 @@ def summary(sweep: Path) -> str:
     rows = read(sweep)
     settings = differing(rows)
     blocks = [_ranking(rows, settings)]
-    if "seed" in settings:
+    if "seed" in settings and any(row.score is not None for row in rows):
         header, lines = _seeds(rows, settings)
         blocks.append("over seeds:\n" + table(lines, header))
+    others = [row for row in rows if row.score is None and jobs.best_metrics(row.result) and not row.error]
+    if others and others[0].ended in jobs.ENDINGS:
+        blocks.append(
+            f"without a rank: {len(others)} that watch another number than most, or none that is finite"
+        )
     failed = [row for row in rows if row.error]
     if failed:
         blocks.append(
