@@ -8,8 +8,7 @@ IN_HYDRA = {
     "trainer.max_epoch=3": "trainer.max_epoch is no setting of trainer; did you mean max_epochs?",
     "model.encoder.width.x=1": "model.encoder.width.x: model.encoder.width is a value and has no settings",
     "model/network=dcgun": "model/network=dcgun is no option; did you mean dcgan?",
-    "model/network=foo": "model/network=foo is no option; allowed: dcgan, mlp, resnet",
-    "model/loss=hinge": "model/loss=hinge is no option; allowed: elbo",
+    "model/network=foo": "model/network=foo is no option; allowed: dcgan, mlp, points, r3gan, resnet, sngan",
     "model=vea": "model=vea is no option; did you mean vae?",
     "seed=x": "Error merging override seed=x Value 'x' of type 'str' could not be converted to Integer",
     "data.batch_size": "Error parsing override 'data.batch_size'; settings are given as name=value",
@@ -17,8 +16,9 @@ IN_HYDRA = {
 
 IN_VALIDATION = {
     "+model.loss.beat=2": "model.loss.beat: no argument of ELBO; did you mean beta?",
-    "+foo=1": "foo: no section of a run; allowed: callbacks, channels_last, compile, data, init_from, logger, model,"
-    " name, resume, seed, trainer",
+    "+foo=1": "foo: no section of a run; allowed: callbacks, channels_last, compile, data, init_from, logger, metrics,"
+    " model, name, resume, seed, trainer",
+    "model/loss=hinge": "model.loss: wants a VariationalLoss, got Hinge",
     "model.latent_dim=abc": "model.latent_dim: must be a whole number, got 'abc'",
     "model.encoder.norm=layer": "model.encoder.norm: must be one of batch, group, none, got 'layer'",
     "model.optimizer.betas=[0,0.9]": "model.optimizer.betas: must be a list of 2, each a number or Tensor"

@@ -4,11 +4,12 @@ import inspect
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from image_files import write_cifar10, write_mnist
 from omegaconf import OmegaConf
 from PIL import Image
+
+from genlab.config import compose
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -16,9 +17,8 @@ OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 
 def data_config(option, *overrides):
     """The data section of a composed run with nothing else in it but the seed."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        section = compose(f"data/{option}", overrides=[f"data.{override}" for override in overrides])
-    return OmegaConf.create({"data": section.data, "seed": 7}).data
+    run = compose([f"data={option}", "seed=7", *[f"data.{override}" for override in overrides]])
+    return OmegaConf.create({"data": run.data, "seed": 7}).data
 
 
 def test_the_options_are_found():
