@@ -55,11 +55,16 @@ def fingerprint(overrides: Iterable[str]) -> str:
 
 def describe(varied: Iterable[str]) -> str:
     """What a job is about, for people: `network=mlp latent_dim=4`."""
-    return " ".join(f"{_short(key(o))}={o.partition('=')[2]}" for o in varied)
+    told = list(varied)
+    names = short_names(key(o) for o in told)
+    return " ".join(f"{name}={o.partition('=')[2]}" for name, o in zip(names, told, strict=True))
 
 
-def _short(name: str) -> str:
-    return re.split(r"[./]", name)[-1]
+def short_names(names: Iterable[str]) -> list[str]:
+    """The last parts of settings' names, `width` of `model.encoder.width`; whole where two would look alike."""
+    names = list(names)
+    lasts = [re.split(r"[./]", name)[-1] for name in names]
+    return [last if lasts.count(last) == 1 else name for name, last in zip(names, lasts, strict=True)]
 
 
 def folder_name(sweep: Path, overrides: Sequence[str], varied: Sequence[str]) -> str:

@@ -154,7 +154,7 @@ def end() -> int:
         return 0
     sweep = _current.pop()
     try:
-        if any(sweep.folder.glob("*/job.json")):
+        if sweep.jobs:
             _conclude(sweep)
         return sum(jobs.has_failed(folder) for folder in sweep.jobs)
     except OSError as error:

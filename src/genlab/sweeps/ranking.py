@@ -194,7 +194,7 @@ def summary(sweep: Path) -> str:
 
 def _ranking(rows: list[Row], settings: list[str]) -> str:
     metrics = _shown_metrics(rows)
-    header = ["", *map(_short, settings), *metrics, "time", "images/s", "folder"]
+    header = ["", *jobs.short_names(settings), *metrics, "time", "images/s", "folder"]
     lines = []
     for place, row in enumerate(rows, start=1):
         took, speed = seconds(row.result), row.result.get("images_per_second")
@@ -214,10 +214,6 @@ def _ranking(rows: list[Row], settings: list[str]) -> str:
 def _shown_metrics(rows: list[Row]) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     return [name for name in names if name.startswith("val/")][: 1 + _OTHERS] or names[: 1 + _OTHERS]
-
-
-def _short(name: str) -> str:
-    return name.rpartition(".")[2].rpartition("/")[2]
 
 
 @dataclass
