@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from genlab import run_folder
@@ -168,11 +169,15 @@ def build_trainer(config: dict[str, Any], folder: Path, model: LightningModule) 
     callbacks += [
         build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node
     ]
+    if not config["trainer"].get("enable_progress_bar", True):
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     spare_empty_hooks(callbacks)
     loggers = [build(node, path=f"logger.{name}") for name, node in (config["logger"] or {}).items() if node]
     arguments = {**config["trainer"], "_partial_": True}
-    if not model.automatic_optimization and arguments["strategy"] == "ddp":
-        arguments["strategy"] = "ddp_find_unused_parameters_true"  # each of its losses leaves a network out
+    if not model.automatic_optimization:
+        _refuse_automatic(arguments)
+        if arguments["strategy"] in ("ddp", "ddp_spawn", "ddp_fork"):
+            arguments["strategy"] += "_find_unused_parameters_true"  # each of its losses leaves a network out
     make = build(arguments, path="trainer")
     try:
         trainer: Trainer = make(
@@ -185,6 +190,18 @@ def build_trainer(config: dict[str, Any], folder: Path, model: LightningModule) 
     if getattr(profiler, "dirpath", "") is None:
         profiler.dirpath = folder
     return trainer
+
+
+def _refuse_automatic(trainer: dict[str, Any]) -> None:
+    """Names what a model that steps its optimizers by hand has in place of the trainer's settings."""
+    for name, default, instead in (
+        ("gradient_clip_val", None, "gradient_clip"),
+        ("accumulate_grad_batches", 1, "accumulate"),
+    ):
+        if trainer.get(name) not in (default, None, 0):
+            raise UserError(
+                f"trainer.{name} does not reach a model that steps several optimizers: set model.{instead}={trainer[name]}"
+            )
 
 
 def fit(parts: Parts, checkpoint: Path | None) -> None:

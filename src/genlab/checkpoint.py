@@ -218,7 +218,7 @@ def load_data(model: Any, *, trust: Sequence[str] = (), changes: dict[str, Any] 
         UserError: the data is not to be had, or the checkpoint names an untrusted constructor.
     """
     node = {**model.run_config["data"], **(changes or {})}
-    if "GENLAB_DATA" in os.environ and not Path(str(node.get("root"))).exists():
+    if "root" in node and "GENLAB_DATA" in os.environ and not Path(str(node["root"])).exists():
         node["root"] = os.environ["GENLAB_DATA"]  # the run was trained elsewhere
     check_trust(node, trust, Path(model.checkpoint_path))
     datamodule = build(node, path="data")

@@ -187,6 +187,9 @@ class Sampler(Protocol):
 class LatentSampler(Protocol):
     """A model that makes its samples of latents."""
 
+    spherical: bool
+    """Whether latents lie near a sphere, as normal ones do, so that ways between them are arcs, not lines."""
+
     def noise(self, n: int) -> Tensor:
         """Latents `[n, L]` of the prior, on the model's device, from the global random state."""
         ...

@@ -41,6 +41,7 @@ def sample(cfg: DictConfig) -> Path:
     }
     _check(cfg, list(shows))
     from genlab.checkpoint import find, load_model, pick_device
+    from genlab.pictures import save_png, scatter
 
     out = Path(cfg.out) if cfg.out else None
     if out and out.exists() and (not cfg.overwrite or not (out.is_file() or (cfg.single and out.is_dir()))):
@@ -51,7 +52,14 @@ def sample(cfg: DictConfig) -> Path:
         raise UserError(f"out={out} should end in .{cfg.format}, or format= be another: {', '.join(FORMATS)}")
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
     images, columns = shows[cfg.show](model, cfg)
-    _check_count(len(images), cfg)
+    points = images.ndim == 2
+    if points and (cfg.single or cfg.show != "samples"):
+        raise UserError(
+            "samples of this model are points: they are drawn in one picture, or written with format=npz or format=pt; "
+            f"leave {'single' if cfg.single else 'show'} out"
+        )
+    if not points:
+        _check_count(len(images), cfg)
     if out is None:
         checkpoint = find(cfg.run)
         folder = (
@@ -62,10 +70,14 @@ def sample(cfg: DictConfig) -> Path:
         name = f"{cfg.show}_{checkpoint.stem}_step{model.checkpoint_step}_{model.weights}_n{cfg.n}_seed{cfg.seed}"
         out = folder / (name if cfg.single else f"{name}.{cfg.format}")
     try:
-        _write(images, out, cfg, columns)
+        if points and cfg.format == "png":
+            save_png(scatter(_real_points(model, cfg), images), out)
+        else:
+            _write(images, out, cfg, columns)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
-    log.info(f"{len(images):,} images from {model.weights} weights of {model.checkpoint_path}\n  {out}")
+    kind = "points" if points else "images"
+    log.info(f"{len(images):,} {kind} from {model.weights} weights of {model.checkpoint_path}\n  {out}")
     return out
 
 
@@ -94,9 +106,7 @@ def _samples(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
     if cfg.label is None:
         return model.sample(cfg.n, seed=cfg.seed).cpu(), None
     if "label" not in inspect.signature(model.sample).parameters:
-        raise UserError(
-            f"label={cfg.label}: {type(model).__name__} draws no samples of a class; leave label out"
-        )
+        _refuse_label(model, cfg)
     return model.sample(cfg.n, seed=cfg.seed, label=cfg.label).cpu(), None
 
 
@@ -104,35 +114,74 @@ def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
     """Validation images, each followed by its reconstruction."""
     import torch
 
+    from genlab.contracts import Reconstructor
+
+    _refuse_label(model, cfg)
+    if not isinstance(model, Reconstructor):
+        raise UserError(f"show=reconstruct needs a model with an encoder; {type(model).__name__} has none")
     images = _images(model, cfg, cfg.n)
     pairs = torch.stack([images, model.reconstruct(images)], dim=1)  # [n, 2, C, H, W]
     return pairs.flatten(0, 1).cpu(), 2 * max(1, round((2 * cfg.n) ** 0.5 / 2))
 
 
 def _interpolate(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
-    """A row for each of `n` pairs of validation images: the path between their latents."""
+    """A row for each of `n` pairs of latents: the path between them, under one label."""
     import torch
 
     from genlab.latents import interpolate
 
-    z = model.encode(_images(model, cfg, 2 * cfg.n))
-    paths = torch.cat([interpolate(a, b, cfg.steps) for a, b in zip(z[::2], z[1::2], strict=True)])
-    return model.decode(paths).cpu(), cfg.steps
+    z = _latents(model, cfg, 2 * cfg.n)
+    arcs = getattr(model, "spherical", True)
+    paths = [interpolate(a, b, cfg.steps, spherical=arcs) for a, b in zip(z[::2], z[1::2], strict=True)]
+    return _decoded(model, torch.stack(paths), cfg), cfg.steps
 
 
 def _traverse(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
-    """A row for each latent dimension: one image's latent with that dimension from -3 to 3."""
+    """A row for each latent dimension: one latent with that dimension from -3 to 3, under a uniform prior from -1 to 1."""
     import torch
 
     from genlab.latents import traverse
 
-    z = model.encode(_images(model, cfg, 1))[0]
+    z = _latents(model, cfg, 1)[0]
     dims = list(cfg.dims) if cfg.dims else list(range(min(10, len(z))))
     wrong = [d for d in dims if not 0 <= d < len(z)]
     if wrong:
         raise UserError(f"dims: the latent has dimensions 0 to {len(z) - 1}, got {wrong[0]}")
-    rows = traverse(z, dims, torch.linspace(-3, 3, cfg.steps).to(z))
-    return model.decode(rows.flatten(0, 1)).cpu(), cfg.steps
+    reach = 3 if getattr(model, "spherical", True) else 1
+    return _decoded(model, traverse(z, dims, torch.linspace(-reach, reach, cfg.steps).to(z)), cfg), cfg.steps
+
+
+def _latents(model: Any, cfg: DictConfig, n: int) -> "Tensor":
+    """Latents `[n, L]`: of the first validation images where there is an encoder, else drawn from the prior."""
+    from genlab.contracts import LatentSampler, Reconstructor
+    from genlab.seeding import seeded
+
+    if isinstance(model, Reconstructor):
+        return model.encode(_images(model, cfg, n))
+    if not isinstance(model, LatentSampler):
+        raise UserError(f"show={cfg.show} needs a model with a latent space; {type(model).__name__} has none")
+    with seeded(cfg.seed, getattr(model, "device", None)):
+        return model.noise(n)
+
+
+def _decoded(model: Any, rows: "Tensor", cfg: DictConfig) -> "Tensor":
+    """Samples `[R * S, ...]` at latents `[R, S, L]`; a conditional model keeps to one class in a row."""
+    from genlab.contracts import ClassSampler
+
+    known = model.classes_of(len(rows)) if isinstance(model, ClassSampler) else None  # [R]
+    if known is None:
+        _refuse_label(model, cfg)
+        return model.decode(rows.flatten(0, 1)).cpu()
+    if cfg.label is not None:
+        known = known.new_full(known.shape, cfg.label)
+    return model.decode(rows.flatten(0, 1), known.repeat_interleave(rows.shape[1])).cpu()
+
+
+def _refuse_label(model: Any, cfg: DictConfig) -> None:
+    if cfg.label is not None:
+        raise UserError(
+            f"label={cfg.label}: {type(model).__name__} draws no samples of a class; leave label out"
+        )
 
 
 def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
@@ -140,11 +189,8 @@ def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
     import torch
 
     from genlab.checkpoint import load_data
-    from genlab.contracts import Reconstructor
 
     device = model.device
-    if not isinstance(model, Reconstructor):
-        raise UserError(f"show={cfg.show} needs a model with an encoder; {type(model).__name__} has none")
     datamodule = load_data(model, trust=list(cfg.trust))
     found: list[Tensor] = []
     for batch in datamodule.val_dataloader():
@@ -154,6 +200,15 @@ def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
     raise UserError(
         f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {sum(map(len, found))}"
     )
+
+
+def _real_points(model: Any, cfg: DictConfig) -> "Tensor":
+    """The validation points `[N, D]` of the data that the model was trained on."""
+    import torch
+
+    from genlab.checkpoint import load_data
+
+    return torch.cat([batch[0] for batch in load_data(model, trust=list(cfg.trust)).val_dataloader()])
 
 
 def _write(images: "Tensor", out: Path, cfg: DictConfig, columns: int | None) -> None:
@@ -170,7 +225,9 @@ def _write(images: "Tensor", out: Path, cfg: DictConfig, columns: int | None) ->
     elif cfg.format == "png":
         save_png(image_grid(images, columns=columns), out)
     elif cfg.format == "npz":
-        write_whole(out, lambda file: np.savez_compressed(file, images=images.numpy()))
+        name = "points" if images.ndim == 2 else "images"
+        arrays: dict[str, Any] = {name: images.numpy()}
+        write_whole(out, lambda file: np.savez_compressed(file, **arrays))
     else:
         write_whole(out, lambda file: torch.save(images, file))
 

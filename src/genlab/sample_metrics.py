@@ -51,14 +51,12 @@ def _facts(model: Any, datamodule: Any) -> Mapping[str, Any]:
 
 
 def draw(model: Any, n: int, *, seed: int) -> Samples:
-    """Draws n samples in pieces, with the classes they were asked for where the model is conditional."""
-    pieces, labels = [], []
+    """Draws n samples in pieces, of a conditional model with the classes in turn, each asked for as often."""
+    label = model.classes_of(n) if hasattr(model, "classes_of") else None  # [n]
+    pieces = []
     for k, start in enumerate(range(0, n, _AT_ONCE)):
         size = min(_AT_ONCE, n - start)
-        label = model.classes_of(size) if hasattr(model, "classes_of") else None
+        asked = {} if label is None else {"label": label[start : start + size]}
         # the seed of a piece follows from the run's, and pieces do not repeat each other
-        pieces.append(model.sample(size, seed=seed * 100_003 + k).cpu())
-        labels.append(label)
-    known = [label.cpu() for label in labels if label is not None]
-    told = torch.cat(known) if known else None
-    return Samples(torch.cat(pieces), told)
+        pieces.append(model.sample(size, seed=seed * 100_003 + k, **asked).cpu())
+    return Samples(torch.cat(pieces), None if label is None else label.cpu())

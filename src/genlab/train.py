@@ -81,6 +81,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if checkpoint:
         assembly.keep_identity(cfg, checkpoint)
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
+    notes += getattr(parts.model, "notes", [])
     if cfg.resume is not None:
         notes.append(
             f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"

@@ -88,6 +88,20 @@ def test_a_strip_leads_from_one_draw_of_the_prior_to_the_next(tmp_path: Path) ->
     assert torch.equal(first, second)
 
 
+def test_a_strip_is_straight_where_latents_lie_in_a_cube(tmp_path: Path) -> None:
+    class Cube(TinyGAN):
+        spherical = False
+        asked: list[Tensor] = []
+
+        def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+            self.asked.append(z)
+            return super().decode(z)
+
+    fit(tmp_path, Cube(), InterpolationStrip(rows=1, steps=3, seed=8), epochs=1)
+    (way,) = Cube.asked
+    torch.testing.assert_close(way[1], (way[0] + way[2]) / 2)
+
+
 def test_a_strip_draws_nothing_from_the_global_stream(tmp_path: Path) -> None:
     with_strip, without = TinyGAN(), TinyGAN()
     torch.manual_seed(1)

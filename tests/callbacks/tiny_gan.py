@@ -22,6 +22,8 @@ class TinyGAN(LightningModule):
         noises: the first number of the noise of each step.
     """
 
+    spherical = True
+
     def __init__(
         self, breaks: dict[int, Callable[["TinyGAN", dict[str, Any]], Any]] | None = None, **told: float
     ) -> None:

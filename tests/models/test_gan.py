@@ -9,12 +9,15 @@ from gan_stubs import SHAPE, fit, gan
 from pytorch_lightning import Callback
 from torch import nn
 
+from genlab.callbacks.watchdog import Watchdog
 from genlab.contracts import Sampler
 from genlab.errors import UserError
-from genlab.models.adversarial import frozen, packed, spread
+from genlab.models.adversarial import packed
 from genlab.networks.conditioning import Auxiliary, Concat, Projection
-from genlab.objectives.adversarial import Relativistic, Wasserstein
-from genlab.objectives.penalties import R1, GradientPenalty, WeightClip
+from genlab.networks.mlp import MLPGenerator
+from genlab.objectives.adversarial import NonSaturating, Relativistic, Wasserstein
+from genlab.objectives.constraints import WeightClip
+from genlab.objectives.penalties import R1, GradientPenalty
 from genlab.schedules import Linear
 
 
@@ -62,30 +65,15 @@ def test_the_generator_learns_once_for_so_many_updates_of_the_critic(tmp_path):
 def test_gradients_accumulate_over_batches_and_an_epoch_ends_with_an_update(tmp_path):
     _, _, changes = watched(tmp_path, gan(accumulate=3), max_steps=9)
     no, yes = [False, False], [True, True]
-    assert changes == [no, no, yes, no, no, yes, yes, no, no]  # an epoch has 7 batches
+    assert changes == [no, no, yes, no, no, yes, yes, no, yes]  # an epoch has 7 batches, the training 9
 
 
-def test_each_half_moves_its_own_weights_alone():
-    model = gan()
-    real = torch.rand(6, *SHAPE)
-    for loss, mine, other in (
-        (lambda: model.loss.generator(model.judge(model.fake(model.noise(6), None), None)[0]), "g", "d"),
-        (lambda: model.loss.discriminator(*_logits(model, real)), "d", "g"),
-    ):
-        halves = model._halves()
-        for half in halves.values():
-            half.zero_grad()
-        with frozen(halves[other]):
-            loss().backward()
-        assert all(p.grad is not None for p in halves[mine].parameters())
-        assert all(p.grad is None for p in halves[other].parameters())
-        assert all(p.requires_grad for p in model.parameters())
-
-
-def _logits(model, real):
-    with torch.no_grad():
-        fake = model.fake(model.noise(6), None)
-    return model.judge(real, None)[0], model.judge(fake, None)[0]
+@pytest.mark.parametrize("still", ["generator", "discriminator"])
+def test_each_half_moves_its_own_weights_alone(tmp_path, still):
+    model = gan(**{f"{still}_optimizer": partial(torch.optim.SGD, lr=0.0)})
+    _, _, changes = watched(tmp_path, model, max_steps=3)
+    assert changes == [[still != "generator", still != "discriminator"]] * 3
+    assert all(p.requires_grad for p in model.parameters())
 
 
 def test_every_update_draws_noise_of_its_own(tmp_path, monkeypatch):
@@ -107,21 +95,50 @@ def test_the_critic_sees_each_batch_once(tmp_path):
     assert len(rows.unique()) == len(rows) == 26
 
 
-def test_told_numbers_by_hand(tmp_path):
-    class Same(nn.Module):
-        num_features, spectral_norm = 16, False
+def test_the_remainder_of_an_epoch_that_fills_no_pack_is_left_out(tmp_path):
+    model = gan(pack=3)
+    fit(tmp_path, model, max_epochs=1)  # 6 batches of 4 and one of 2, of which validation sees the same
+    assert model.critic_updates == 6
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_batches_that_fill_no_pack_are_told(tmp_path):
+    with pytest.raises(
+        UserError, match="model.pack=5 needs batches of as many samples, got 4: raise data.batch"
+    ):
+        fit(tmp_path, gan(pack=5), max_epochs=1)
+
+
+def test_penalties_are_taken_in_single_precision_and_logits_are_full(tmp_path):
+    seen = []
+
+    class Look(R1):
+        def forward(self, critic, real, fake, real_logits, fake_logits):
+            seen.append([torch.is_autocast_enabled("cpu"), real.dtype, fake.dtype, real_logits.dtype])
+            return super().forward(critic, real, fake, real_logits, fake_logits)
+
+    fit(tmp_path, gan(penalty=Look()), max_steps=1, precision="bf16-mixed", limit_val_batches=0)
+    assert seen == [[False, torch.float32, torch.float32, torch.float32]]
+
+
+def test_double_precision_goes_the_whole_way(tmp_path):
+    model = gan(penalty=R1())
+    fit(tmp_path, model, max_steps=2, precision="64-true")
+    assert {p.dtype for p in model.generator.parameters()} == {torch.float64}
+
+
+def test_all_that_the_discriminator_sees_is_augmented(tmp_path):
+    class Augment(nn.Module):
+        calls = 0
 
         def forward(self, x):
-            return x.flatten(1)
+            self.calls += 1
+            return x
 
-    model = gan(discriminator=lambda extra_channels, pack: Same(), loss=Wasserstein())
-    with torch.no_grad():
-        model.conditioning.for_discriminator.weight.fill_(1.0)
-        model.conditioning.for_discriminator.bias.zero_()
-    real = torch.tensor([[1.0, 3.0], [2.0, 2.0]]).repeat(1, 8).view(2, *SHAPE)  # sums 32 and 32
-    assert model.judge(real, None)[0].tolist() == [32.0, 32.0]
-    # each value's standard deviation over the batch: 0.7071 for (1, 2) and for (3, 2)
-    torch.testing.assert_close(spread(real), torch.tensor(0.5**0.5))
+    for loss, calls in ((NonSaturating(), 3), (Relativistic(), 4)):
+        model = gan(augment=Augment(), loss=loss)
+        fit(tmp_path, model, max_steps=1, limit_val_batches=0)
+        assert model.augment.calls == calls
 
 
 def test_a_lazy_penalty_is_told_every_so_many_critic_updates(tmp_path):
@@ -193,6 +210,41 @@ def test_instance_noise_falls_to_nothing_over_the_training(tmp_path):
     assert model._noise_now() == 0.0  # outside of training
 
 
+@pytest.mark.parametrize("name", ["instance_noise", "penalty.final_weight"])
+def test_what_follows_the_length_of_the_training_needs_one(tmp_path, name):
+    changes = {"instance_noise": 0.1} if name == "instance_noise" else {"penalty": R1(1.0, final_weight=0.1)}
+    with pytest.raises(
+        UserError, match=f"model.{name} follows the length of the training, which is not limited"
+    ):
+        fit(tmp_path, gan(**changes), max_epochs=-1)
+
+
+def test_the_weight_of_a_penalty_follows_half_a_cosine(tmp_path):
+    model, weights = gan(penalty=R1(1.0, final_weight=0.2)), []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            weights.append(module.penalty.weight_now())
+
+    fit(tmp_path, model, Look(), max_steps=4)
+    # 0.2 + 0.8 (1 + cos(pi k / 4)) / 2
+    assert weights == pytest.approx([1.0, 0.88284, 0.6, 0.31716], abs=1e-5)
+
+
+def test_a_collapsed_generator_is_told(tmp_path, caplog):
+    class Constant(MLPGenerator):
+        def forward(self, z, label=None):
+            return super().forward(0 * z, label)
+
+    fit(
+        tmp_path,
+        gan(generator=partial(Constant, SHAPE, [8])),
+        Watchdog(every_n_steps=1, window=5),
+        max_steps=7,
+    )
+    assert "the fakes are all alike: diversity is 0.000" in caplog.text
+
+
 def test_it_is_a_sampler_with_equal_samples_for_equal_seeds():
     model = gan(latent="uniform")
     assert isinstance(model, Sampler)
@@ -200,6 +252,11 @@ def test_it_is_a_sampler_with_equal_samples_for_equal_seeds():
     assert model.noise(1000).abs().max() <= 1
     with pytest.raises(UserError, match="this model knows no classes"):
         model.sample(2, label=1)
+    assert not model.spherical and gan().spherical
+    knowing = gan(conditioning=partial(Concat, 4))
+    for label in (torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0])):
+        with pytest.raises(UserError, match="label must be one class or 3 whole numbers, got torch"):
+            knowing.sample(3, label=label)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pytorch_lightning.loops.optimization.manual import _ManualOptimization
 
 from comparisons import assert_same
 from genlab.models.one_step import OneStepPerBatch
-from genlab.objectives.penalties import R1, LeCam
+from genlab.objectives.constraints import LeCam
+from genlab.objectives.penalties import R1
 from genlab.schedules import Cosine
 
 SETTINGS = {

@@ -5,17 +5,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from genlab.objectives.penalties import (
-    R1,
-    R1R2,
-    R2,
-    Dragan,
-    GradientPenalty,
-    LeCam,
-    NoPenalty,
-    Penalty,
-    WeightClip,
-)
+from genlab.objectives.constraints import LeCam, WeightClip
+from genlab.objectives.penalties import R1, R1R2, R2, Dragan, GradientPenalty, NoPenalty, Penalty
 
 GRADIENT_PENALTIES = [GradientPenalty, R1, R2, R1R2, Dragan]
 SHAPES = [(6, 2), (6, 3, 4, 5)]

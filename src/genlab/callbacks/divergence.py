@@ -75,7 +75,12 @@ def _cures(trainer: Trainer, rollbacks: int) -> str:
     if trainer.lightning_module.automatic_optimization:
         cures = ["a lower learning rate", "trainer.gradient_clip_val=1"]
     else:
-        cures = ["lower learning rates", "model.gradient_clip=1", "model/penalty=r1", "model/network=sngan"]
+        cures = [
+            "lower learning rates",
+            "model.gradient_clip=1",
+            "model/penalty=r1",
+            "model/network=sngan",
+        ]
     if "16" in str(trainer.precision):
         cures.append("trainer.precision=32-true")
     if not rollbacks:

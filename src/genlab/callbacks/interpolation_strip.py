@@ -20,7 +20,8 @@ from genlab.seeding import seeded
 class InterpolationStrip(Callback):
     """Draws rows of images on the way from one latent to another: `samples/interpolation_epoch_0003.png`.
 
-    The latents are draws of the prior, the way is an arc (`genlab.latents.slerp`). A conditional model
+    The latents are draws of the prior, the way is an arc (`genlab.latents.slerp`), or a
+    line where they lie in a cube. A conditional model
     keeps to one class in a row. Of samples that are no images nothing is drawn.
     """
 
@@ -51,7 +52,10 @@ class InterpolationStrip(Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             with seeded(self.seed, pl_module.device):
                 ends = pl_module.noise(2 * self.rows)  # [2 * rows, L]
-            ways = [interpolate(a, b, self.steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+            ways = [
+                interpolate(a, b, self.steps, spherical=pl_module.spherical)
+                for a, b in zip(ends[::2], ends[1::2], strict=True)
+            ]
             label = pl_module.classes_of(self.rows) if isinstance(pl_module, ClassSampler) else None  # [rows]
             if label is None:
                 samples = pl_module.decode(torch.cat(ways))  # [rows * steps, C, H, W]

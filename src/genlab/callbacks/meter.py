@@ -4,7 +4,7 @@
 the device only when they are written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -139,7 +139,7 @@ class Meter(Callback):
             return
         row: dict[str, float] = {} if epoch is None else {"epoch": epoch}
         row |= {f"train/{name}": value for name, value in means.items()}
-        row |= _named_rates(self._rates)
+        row |= _named_rates(self._rates, getattr(trainer.lightning_module, "optimizer_names", None))
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step - 1)
 
@@ -152,10 +152,12 @@ def _values(named: list[tuple[str, Tensor]]) -> Iterator[tuple[str, float]]:
     return zip(names, torch.stack([tensor.float() for tensor in tensors]).tolist(), strict=True)
 
 
-def _named_rates(rates: list[Any]) -> dict[str, float]:
+def _named_rates(rates: list[Any], names: Sequence[str] | None) -> dict[str, float]:
     if len(rates) == 1:
         return {"train/lr": float(rates[0])}
-    return {f"train/lr_{index}": float(rate) for index, rate in enumerate(rates)}
+    if names is None:
+        return {f"train/lr_{index}": float(rate) for index, rate in enumerate(rates)}
+    return {f"train/{name}_lr": float(rate) for name, rate in zip(names, rates, strict=False)}
 
 
 def _over_ranks(trainer: Trainer, averages: Averages) -> dict[str, float]:

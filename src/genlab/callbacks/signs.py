@@ -7,7 +7,7 @@ from typing import Any
 _PINNED = (
     "the discriminator wins almost always: real_wins is {mean:.3f} over the last {window} steps, and its "
     "logits no longer tell the generator which way to go; try a lower model.discriminator_optimizer.lr, "
-    "model/penalty=r1, model/augment=diffaugment or model.instance_noise=0.1"
+    "model/penalty=r1 with model.discriminator.norm=group, model/augment=diffaugment or model.instance_noise=0.1"
 )
 _BEATEN = (
     "the discriminator takes fakes for real: real_wins is {mean:.3f} over the last {window} steps; "

@@ -20,6 +20,8 @@ class DiffAugment(nn.Module):
     Draws from torch's global stream.
     """
 
+    images_only = True
+
     def __init__(
         self,
         policy: Sequence[Policy] = ("color", "translation", "cutout"),

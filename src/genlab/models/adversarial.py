@@ -3,7 +3,7 @@
 Letters in shapes: B batch, C channels, m samples in a pack, F features, K classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from genlab.contracts import Conditioning, Discriminator
 from genlab.errors import UserError
+from genlab.objectives.adversarial import AdversarialLoss
+from genlab.objectives.penalties import Penalty
 
 
 def at_least(least: float, numbers: Mapping[str, float]) -> None:
@@ -38,6 +40,72 @@ def check_packs(pack: int, conditioning: Conditioning) -> None:
         )
 
 
+def _check_clipping(penalty: Penalty, discriminator: Discriminator) -> None:
+    """Refuses to clip weights that are divided by their norm anyway.
+
+    Raises:
+        UserError: says what to take instead.
+    """
+    if penalty.clips and discriminator.spectral_norm:
+        raise UserError(
+            f"{type(penalty).__name__} does nothing to {type(discriminator).__name__}, whose layers are divided by "
+            "their spectral norm: use model/penalty=none, or another model/discriminator"
+        )
+
+
+def check_batch(sample: Tensor, pack: int, augment: nn.Module) -> None:
+    """Refuses samples `[B, ...]` that a model cannot learn from.
+
+    Raises:
+        UserError: a batch fills no pack, or points meet an augmentation of images.
+    """
+    if len(sample) < pack:
+        raise UserError(
+            f"model.pack={pack} needs batches of as many samples, got {len(sample)}: raise data.batch_size"
+        )
+    if sample.ndim != 4 and getattr(augment, "images_only", False):
+        raise UserError("this model/augment needs images, and the data are points: take model/augment=none")
+
+
+def check_endless(instance_noise: float, penalty: Penalty) -> None:
+    """Refuses what follows the length of the training where that has no limit.
+
+    Raises:
+        UserError: names the setting.
+    """
+    following = {
+        "instance_noise": instance_noise > 0,
+        "penalty.final_weight": penalty.final_weight is not None,
+    }
+    for name in (name for name, follows in following.items() if follows):
+        raise UserError(
+            f"model.{name} follows the length of the training, which is not limited in epochs or steps: "
+            "set trainer.max_epochs or trainer.max_steps"
+        )
+
+
+def doubts(loss: AdversarialLoss, penalty: Penalty, discriminator: Discriminator) -> list[str]:
+    """What is allowed, but means something else than its paper says; for the user to read.
+
+    Raises:
+        UserError: parts that are of no use together.
+    """
+    _check_clipping(penalty, discriminator)
+    found = []
+    mixes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
+    if penalty.per_sample and mixes:
+        found.append(
+            f"{type(penalty).__name__} takes the slope at each sample alone, and batch norm in the discriminator "
+            "mixes the batch: model.discriminator.norm=group or none is what its paper means"
+        )
+    if loss.needs_bound and not (penalty.per_sample or penalty.clips or discriminator.spectral_norm):
+        found.append(
+            f"{type(loss).__name__} has no lower limit unless the discriminator's slope is bounded: "
+            "add model/penalty=gradient_penalty or weight_clip, or take model/discriminator=sngan"
+        )
+    return found
+
+
 def asked_classes(n: int, label: Tensor | int | None, num_classes: int | None) -> Tensor | None:
     """The classes `[n]` of samples: those asked for, or all in turn; None for a model without classes.
 
@@ -48,9 +116,15 @@ def asked_classes(n: int, label: Tensor | int | None, num_classes: int | None) -
         if label is not None:
             raise UserError("this model knows no classes: it was trained with model/conditioning=none")
         return None
-    labels = torch.as_tensor(torch.arange(n) % num_classes if label is None else label).expand(n)
-    if not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise UserError(f"label must be from 0 to {num_classes - 1}, got {label}")
+    labels = torch.as_tensor(torch.arange(n) % num_classes if label is None else label)
+    if labels.shape not in ((), (n,)) or labels.is_floating_point():
+        raise UserError(
+            f"label must be one class or {n} whole numbers, got {labels.dtype} {list(labels.shape)}"
+        )
+    labels = labels.expand(n)
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise UserError(f"label must be from 0 to {num_classes - 1}, got {int(wrong[0])}")
     return labels
 
 
@@ -65,6 +139,14 @@ def draw_latents(kind: str, n: int, latent_dim: int, device: torch.device) -> Te
     return z.normal_() if kind == "normal" else z.uniform_(-1, 1)
 
 
+def in_pieces(
+    make: Callable[[Tensor, Tensor | None], Tensor], z: Tensor, label: Tensor | None, *, at_once: int = 500
+) -> Tensor:
+    """Samples `[B, ...]` at latents `[B, L]` and classes `[B]`, made some at a time to spare memory."""
+    labels = [None] * len(z) if label is None else list(label.split(at_once))
+    return torch.cat([make(part, of) for part, of in zip(z.split(at_once), labels, strict=False)])
+
+
 def packed(sample: Tensor, m: int) -> Tensor:
     """Joins m samples on their channels: `[B, C, ...]` to `[B // m, m C, ...]`; what fills no pack is left out."""
     if m == 1:
@@ -72,9 +154,14 @@ def packed(sample: Tensor, m: int) -> Tensor:
     return sample[: len(sample) // m * m].unflatten(0, (-1, m)).flatten(1, 2)
 
 
-def spread(sample: Tensor) -> Tensor:
-    """Standard deviation over the batch, averaged over the values of a sample."""
-    return sample.detach().float().std(dim=0).mean()
+def full(x: Tensor) -> Tensor:
+    """In single precision what autocast made half; double stays."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def averages(told: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each number over the parts of a batch."""
+    return {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}
 
 
 @contextmanager
@@ -114,6 +201,8 @@ def judge(
     maps = conditioning.label_maps(whole, first)  # [B, E, ...]
     if maps is not None:
         shown = torch.cat([shown, packed(maps, pack).to(shown)], dim=1)
-    features = discriminator(shown)
-    features = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
-    return conditioning.logit(features, label), conditioning.class_logits(features)
+    features = full(discriminator(shown))
+    with torch.autocast(
+        features.device.type, enabled=False
+    ):  # half precision would round logits to a few values
+        return conditioning.logit(features, label), conditioning.class_logits(features)

@@ -4,13 +4,12 @@ Letters in shapes: B batch, C channels, H height, W width, D dimensions of a poi
 samples in a pack, F features, K classes. A sample is an image `[C, H, W]` or a point `[D]`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genlab.contracts import Conditioning, Discriminator, Generator, ImageBatch
@@ -18,16 +17,21 @@ from genlab.errors import UserError
 from genlab.models.adversarial import (
     asked_classes,
     at_least,
+    averages,
+    check_batch,
+    check_endless,
     check_packs,
+    doubts,
     draw_latents,
     frozen,
+    in_pieces,
     judge,
     packed,
-    spread,
     target,
 )
+from genlab.models.adversarial_terms import Terms, discriminators, generators
 from genlab.models.one_step import count_batches
-from genlab.models.optimization import configure, make_optimizer, total_steps
+from genlab.models.optimization import configure, make_optimizer, step_schedules, total_steps
 from genlab.objectives.adversarial import AdversarialLoss
 from genlab.objectives.penalties import Penalty
 from genlab.schedules import Schedule
@@ -46,8 +50,11 @@ class GAN(LightningModule):
         "logits": ["train/real_logit", "train/fake_logit", "val/real_logit"],
         "P(real logit > fake logit)": ["train/real_wins"],
         "gradient norms": ["train/g_grad_norm", "train/d_grad_norm"],
+        "learning rates": ["train/g_lr", "train/d_lr"],
         "diversity of fakes (1: that of the data)": ["train/diversity"],
     }
+
+    optimizer_names = ("g", "d")
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class GAN(LightningModule):
         at_least(1, dict(latent_dim=latent_dim, critic_steps=critic_steps, pack=pack, accumulate=accumulate))
         at_least(0, dict(instance_noise=instance_noise, gradient_clip=gradient_clip or 0.0))
         self.latent_dim, self.latent, self.num_classes = latent_dim, latent, num_classes
+        self.spherical = latent == "normal"
         self.critic_steps, self.pack, self.accumulate = critic_steps, pack, accumulate
         self.instance_noise, self.gradient_clip = instance_noise, gradient_clip
         self.loss, self.penalty, self.augment = loss, penalty, augment
@@ -117,10 +125,13 @@ class GAN(LightningModule):
             latent_dim=latent_dim + self.conditioning.embedding, num_classes=num_classes if in_norms else None
         )
         check_packs(pack, self.conditioning)
+        self.notes = doubts(loss, penalty, self.discriminator)
         self._recipes = {
-            "g": (generator_optimizer, generator_scheduler), "d": (discriminator_optimizer, discriminator_scheduler),
-        }  # fmt: skip
+            "g": (generator_optimizer, generator_scheduler),
+            "d": (discriminator_optimizer, discriminator_scheduler),
+        }
         self.critic_updates, self.between_updates = 0, False
+        self._gathered: list[tuple[Tensor, Tensor | None]] = []
         self._norms: dict[str, Tensor] = {}
         self._total: int | None = None  # steps of the training
 
@@ -147,64 +158,48 @@ class GAN(LightningModule):
     # -- one step -------------------------------------------------------------------------------------
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
-        """An update of the discriminator, and when it is its turn of the generator; the Meter logs what is told."""
-        real, label = batch[0], batch[1] if self.num_classes else None
-        last = (batch_idx + 1) % self.accumulate == 0 or self.trainer.is_last_batch
-        generators_turn = (self.critic_updates + 1) % self.critic_steps == 0
-        self.between_updates = not last  # where a checkpoint would lose gradients
-        told = self._train_discriminator(real, label, update=last)
-        if generators_turn:
-            told |= self._train_generator(real, label, update=last)
-        schedulers = self.lr_schedulers() or []
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            scheduler.step()  # type: ignore[call-arg]
+        """Gathers batches, `accumulate` of them, and learns from them; the Meter logs what is told."""
+        if batch_idx == 0:
+            check_batch(batch[0], self.pack, self.augment)
+        self._gathered.append((batch[0], batch[1] if self.num_classes else None))
+        last = self.trainer.is_last_batch or self.trainer.global_step + 1 == self.trainer.max_steps
+        self.between_updates = (
+            not last and (batch_idx + 1) % self.accumulate > 0
+        )  # what is gathered is not saved
+        told = {} if self.between_updates else self._update()
+        step_schedules(self)
         return told
 
-    def _train_discriminator(self, real: Tensor, label: Tensor | None, *, update: bool) -> dict[str, Tensor]:
-        with torch.no_grad():
-            fake = self.fake(self.noise(len(real)), label)
-        shown_real, shown_fake = self.prepare(real), self.prepare(fake)
-        real_logit, real_class = self.judge(shown_real, label)
-        fake_logit, fake_class = self.judge(shown_fake, label)
-        d_loss = self.loss.discriminator(real_logit, fake_logit)
-        if real_class is not None and fake_class is not None and label is not None:
-            of_class = cross_entropy(real_class, label) + cross_entropy(fake_class, label)
-            d_loss = d_loss + self.conditioning.weight * of_class
-        told = {"d_loss": d_loss, "real_logit": real_logit.mean(), "fake_logit": fake_logit.mean()}
-        told["real_wins"] = (real_logit[:, None] > fake_logit).float().mean()
-        told["diversity"] = spread(fake) / spread(real)
-        objective = d_loss
-        if self.critic_updates % self.penalty.interval == 0:
-            with torch.autocast(self.device.type, enabled=False):
-                told["penalty"] = self.penalty(
-                    lambda shown: self.judge(shown, label)[0],
-                    shown_real.float(), shown_fake.float(), real_logit, fake_logit,
-                )  # fmt: skip
-            objective = objective + told["penalty"]
-        told |= self._learn("d", objective, update)
-        if update:
-            self.critic_updates += 1
-            self.penalty.after_step(self._halves()["d"].parameters())
-        return {name: value.detach() for name, value in told.items()}
-
-    def _train_generator(self, real: Tensor, label: Tensor | None, *, update: bool) -> dict[str, Tensor]:
-        with frozen(self._halves()["d"]):
-            logit, classes = self.judge(self.prepare(self.fake(self.noise(len(real)), label)), label)
-            real_logit = self.judge(self.prepare(real), label)[0] if self.loss.needs_real else None
-            g_loss = self.loss.generator(logit, real_logit)
-            if classes is not None and label is not None:
-                g_loss = g_loss + self.conditioning.weight * cross_entropy(classes, label)
-            return {"g_loss": g_loss.detach()} | self._learn("g", g_loss, update)
-
-    def _learn(self, half: Literal["g", "d"], objective: Tensor, update: bool) -> dict[str, Tensor]:
-        """Adds to a half's gradients; when they are complete steps its optimizer, and tells their norm."""
-        self.manual_backward(objective / self.accumulate)
-        if not update:
+    def _update(self) -> dict[str, Tensor]:
+        """The discriminator learns from what was gathered; when it is its turn, then the generator."""
+        batches = [batch for batch in self._gathered if len(batch[0]) >= self.pack]
+        self._gathered = []
+        if not batches:  # the rest of an epoch, too small for a pack
             return {}
-        optimizer = self._both_optimizers()["gd".index(half)]
+        self.penalty.progress = self._progress()
+        penalised = self.critic_updates % self.penalty.interval == 0
+        shares = [len(real) / sum(len(real) for real, _ in batches) for real, _ in batches]
+        told = self._learn(
+            "d", shares, (discriminators(self, *batch, penalised=penalised) for batch in batches)
+        )
+        self.critic_updates += 1
+        self.penalty.after_step(self._halves()["d"].parameters())
+        if self.critic_updates % self.critic_steps == 0:
+            with frozen(self._halves()["d"]):
+                told |= self._learn("g", shares, (generators(self, *batch) for batch in batches))
+        return told
+
+    def _learn(
+        self, half: Literal["g", "d"], shares: list[float], terms: Iterable[Terms]
+    ) -> dict[str, Tensor]:
+        """Steps a half's optimizer by the mean gradient over all samples of some batches; tells means and norm."""
+        told, optimizer = [], self._both_optimizers()["gd".index(half)]
+        for share, (objective, numbers) in zip(shares, terms, strict=True):
+            self.manual_backward(objective * share)
+            told.append(numbers)
         optimizer.step()
         optimizer.zero_grad()
-        return {f"{half}_grad_norm": self._norms.pop(half)}
+        return averages(told) | {f"{half}_grad_norm": self._norms.pop(half)}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measures and clips a half's gradient, here where mixed precision has unscaled it."""
@@ -220,9 +215,12 @@ class GAN(LightningModule):
 
     def _noise_now(self) -> float:
         """The instance noise's standard deviation at this step."""
-        if not self.instance_noise or self._trainer is None or not self.trainer.training:
-            return 0.0
-        return self.instance_noise * max(0.0, 1 - self.trainer.global_step / (self._total or float("inf")))
+        training = self._trainer is not None and self.trainer.training
+        return self.instance_noise * (1 - self._progress()) if self.instance_noise and training else 0.0
+
+    def _progress(self) -> float:
+        """How much of the training is done, 0 to 1; 0 where it has no end."""
+        return min(1.0, self.trainer.global_step / self._total) if self._total else 0.0
 
     def setup(self, stage: str) -> None:
         """Lets the trainer count batches, not optimizer steps."""
@@ -232,6 +230,8 @@ class GAN(LightningModule):
     def configure_optimizers(self) -> Any:
         """The generator's optimizer, then the discriminator's; schedules step each batch."""
         self._total = total_steps(self.trainer)
+        if self._total is None:
+            check_endless(self.instance_noise, self.penalty)
         return [
             configure(self, make_optimizer(factory, self._halves()[half].parameters()), schedule)
             for half, (factory, schedule) in self._recipes.items()
@@ -271,10 +271,10 @@ class GAN(LightningModule):
 
     @torch.no_grad()
     def decode(self, z: Tensor, label: Tensor | int | None = None) -> Tensor:
-        """Samples `[B, ...]` at latents `[B, L]`; of a conditional model of these classes, else of all in turn."""
+        """Samples `[B, ...]` at latents `[B, L]`; of a conditional model of these classes, or of all in turn."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
-        return self.fake(z, self.classes_of(len(z), label)).float()
+        return in_pieces(self.fake, z, self.classes_of(len(z), label)).float()
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None, label: Tensor | int | None = None) -> Tensor:
@@ -290,8 +290,9 @@ class GAN(LightningModule):
         """
         if n < 1:
             raise UserError(f"n must be at least 1, got {n}")
-        with seeded(seed, self.device):
-            return self.fake(self.noise(n), self.classes_of(n, label)).float()
+        with seeded(seed):  # on the CPU, so that a seed means the same everywhere
+            z = draw_latents(self.latent, n, self.latent_dim, torch.device("cpu")).to(self.device)
+        return in_pieces(self.fake, z, self.classes_of(n, label)).float()
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""

@@ -79,6 +79,13 @@ def total_steps(trainer: Trainer) -> int | None:
     return min(limits, default=None)
 
 
+def step_schedules(module: LightningModule) -> None:
+    """Steps every schedule; a family that steps its optimizers by hand calls this once a batch."""
+    schedulers = module.lr_schedulers() or []
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        scheduler.step()  # type: ignore[call-arg]
+
+
 def step_plateau(module: LightningModule) -> None:
     """Lets a `Plateau` judge the epoch; does nothing under any other schedule.
 

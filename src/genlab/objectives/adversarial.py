@@ -13,9 +13,11 @@ class AdversarialLoss(nn.Module):
 
     Attributes:
         needs_real: whether the generator's term wants the logits on real samples, too.
+        needs_bound: whether the discriminator's term has no lower limit unless its slope is bounded.
     """
 
     needs_real: bool = False
+    needs_bound: bool = False
 
     def __init__(self) -> None:
         super().__init__()  # nn.Module's own signature takes anything: a typo in a config would pass
@@ -120,6 +122,8 @@ class Wasserstein(AdversarialLoss):
     Without a bound on the critic's slope its term has no lower limit: take a gradient penalty, weight
     clipping or spectral norm beside it.
     """
+
+    needs_bound = True
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.mean() - real.mean()

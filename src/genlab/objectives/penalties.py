@@ -6,10 +6,10 @@ batch norm in it, the gradient of one sample's logit would reach the others.
 """
 
 from collections.abc import Callable, Iterable
+from math import cos, pi
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
 Critic = Callable[[Tensor], Tensor]
 """Maps samples `[B, ...]` to logits `[B]`, differentiable twice."""
@@ -19,12 +19,22 @@ class Penalty(nn.Module):
     """Interface: what the discriminator minimises beside its loss, or what is done to it after its step.
 
     Attributes:
+        weight: by which it is multiplied, at the start of the training.
         interval: updates of the critic from one call to the next, at least 1. Where it is above 1 (lazy
             regularization, Karras 2020, appendix B) the penalty is multiplied by it, so that its mean over
             the updates stays.
+        per_sample: whether it takes the critic's slope at each sample alone, which batch norm in the critic blurs.
+        clips: whether it clips the critic's parameters.
+        final_weight: what the weight falls or rises to over the training; None: it stays.
+        progress: how much of the training is done, 0 to 1; whoever trains sets it.
     """
 
+    weight: float = 0.0
     interval: int = 1
+    per_sample: bool = False
+    clips: bool = False
+    final_weight: float | None = None
+    progress: float = 0.0
 
     def __init__(self) -> None:
         super().__init__()  # nn.Module's own signature takes anything: a typo in a config would pass
@@ -46,6 +56,12 @@ class Penalty(nn.Module):
         """
         raise NotImplementedError
 
+    def weight_now(self) -> float:
+        """The weight at this point of the training, on half a cosine from `weight` to `final_weight`."""
+        if self.final_weight is None:
+            return self.weight
+        return self.final_weight + (self.weight - self.final_weight) * (1 + cos(pi * self.progress)) / 2
+
     def after_step(self, parameters: Iterable[nn.Parameter]) -> None:
         """Is called with the critic's parameters after each update of them; changes them in place."""
 
@@ -62,6 +78,8 @@ class NoPenalty(Penalty):
 class GradientPenalty(Penalty):
     """w E (|grad D(x)| - 1)^2 at x = e real + (1 - e) fake, e ~ U[0, 1] per sample (Gulrajani 2017, eq. 3)."""
 
+    per_sample = True
+
     def __init__(self, weight: float = 10.0, interval: int = 1):
         """Sets how much and how often.
 
@@ -73,7 +91,7 @@ class GradientPenalty(Penalty):
             ValueError: if a number is out of range.
         """
         super().__init__()
-        self.weight, self.interval = _checked(weight, interval)
+        self.weight, self.interval = checked(weight, interval)
 
     def forward(
         self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
@@ -88,68 +106,80 @@ class GradientPenalty(Penalty):
 class R1(Penalty):
     """g/2 E |grad D(x)|^2 on real samples (Mescheder 2018, eq. 9)."""
 
-    def __init__(self, weight: float = 10.0, interval: int = 1):
+    per_sample = True
+
+    def __init__(self, weight: float = 10.0, interval: int = 1, *, final_weight: float | None = None):
         """Sets how much and how often.
 
         Args:
             weight: g, at least 0; 10 in the paper.
             interval: updates of the critic from one penalty to the next, at least 1; 16 in StyleGAN2.
+            final_weight: g at the end of the training, reached along half a cosine; None: g stays.
 
         Raises:
             ValueError: if a number is out of range.
         """
         super().__init__()
-        self.weight, self.interval = _checked(weight, interval)
+        self.weight, self.interval = checked(weight, interval)
+        self.final_weight = None if final_weight is None else checked(final_weight)[0]
 
     def forward(
         self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
     ) -> Tensor:
-        return self.weight / 2 * self.interval * _squared_slope(critic, real)
+        return self.weight_now() / 2 * self.interval * _squared_slope(critic, real)
 
 
 class R2(Penalty):
     """g/2 E |grad D(x)|^2 on fakes (Mescheder 2018, eq. 10)."""
 
-    def __init__(self, weight: float = 10.0, interval: int = 1):
+    per_sample = True
+
+    def __init__(self, weight: float = 10.0, interval: int = 1, *, final_weight: float | None = None):
         """Sets how much and how often.
 
         Args:
             weight: g, at least 0; 10 in the paper.
             interval: updates of the critic from one penalty to the next, at least 1.
+            final_weight: g at the end of the training, reached along half a cosine; None: g stays.
 
         Raises:
             ValueError: if a number is out of range.
         """
         super().__init__()
-        self.weight, self.interval = _checked(weight, interval)
+        self.weight, self.interval = checked(weight, interval)
+        self.final_weight = None if final_weight is None else checked(final_weight)[0]
 
     def forward(
         self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
     ) -> Tensor:
-        return self.weight / 2 * self.interval * _squared_slope(critic, fake)
+        return self.weight_now() / 2 * self.interval * _squared_slope(critic, fake)
 
 
 class R1R2(Penalty):
     """R1 + R2 of one weight, as R3GAN wants them beside a relativistic loss (Huang 2024, arXiv:2501.05441)."""
 
-    def __init__(self, weight: float = 0.05, interval: int = 1):
+    per_sample = True
+
+    def __init__(self, weight: float = 0.05, interval: int = 1, *, final_weight: float | None = None):
         """Sets how much and how often.
 
         Args:
             weight: g of both, at least 0; 0.05 falling to 0.005 for small images in R3GAN.
             interval: updates of the critic from one penalty to the next, at least 1.
+            final_weight: g at the end of the training, reached along half a cosine; None: g stays.
 
         Raises:
             ValueError: if a number is out of range.
         """
         super().__init__()
-        self.weight, self.interval = _checked(weight, interval)
+        self.weight, self.interval = checked(weight, interval)
+        self.final_weight = None if final_weight is None else checked(final_weight)[0]
 
     def forward(
         self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
     ) -> Tensor:
         both = _squared_slope(critic, real) + _squared_slope(critic, fake)
-        return self.weight / 2 * self.interval * both
+        return self.weight_now() / 2 * self.interval * both
 
 
 class Dragan(Penalty):
@@ -158,6 +188,8 @@ class Dragan(Penalty):
     x = real + scale std(real) u, u ~ U[0, 1] for each value; the standard deviation is one number, over all
     values of the batch of a process.
     """
+
+    per_sample = True
 
     def __init__(self, weight: float = 10.0, scale: float = 0.5, *, interval: int = 1):
         """Sets how much, how far from the data, and how often.
@@ -173,7 +205,7 @@ class Dragan(Penalty):
         super().__init__()
         if scale < 0:
             raise ValueError(f"scale must be at least 0, got {scale}")
-        self.weight, self.interval = _checked(weight, interval)
+        self.weight, self.interval = checked(weight, interval)
         self.scale = scale
 
     def forward(
@@ -181,82 +213,6 @@ class Dragan(Penalty):
     ) -> Tensor:
         near = real + self.scale * real.std(correction=0) * torch.rand_like(real)
         return self.weight * self.interval * _slope_off_one(critic, near)
-
-
-class LeCam(Penalty):
-    """w [E relu(a - m_fake)^2 + E relu(m_real - b)^2], for small data (Tseng 2021, arXiv:2104.03310).
-
-    a and b are the logits on real and fake, m_real and m_fake moving averages of their means; the relu is
-    that of the authors' code. Each call moves the averages before it reads them, and the first one starts
-    them at its own means. They are part of the state, and of the batch of one process.
-    """
-
-    real_mean: Tensor
-    fake_mean: Tensor
-    updates: Tensor
-
-    def __init__(self, weight: float = 0.3, decay: float = 0.99):
-        """Sets how much, and how long the averages remember.
-
-        Args:
-            weight: w, at least 0.
-            decay: what remains of an average with each update of the critic; at least 0, below 1.
-
-        Raises:
-            ValueError: if a number is out of range.
-        """
-        super().__init__()
-        self.weight, self.interval = _checked(weight, 1)
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
-        self.decay = decay
-        self.register_buffer("real_mean", torch.zeros(()))
-        self.register_buffer("fake_mean", torch.zeros(()))
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-
-    def forward(
-        self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
-    ) -> Tensor:
-        self._move(real_logits, fake_logits)
-        above_fake = relu(real_logits - self.fake_mean).square().mean()
-        below_real = relu(self.real_mean - fake_logits).square().mean()
-        return self.weight * (above_fake + below_real)
-
-    @torch.no_grad()
-    def _move(self, real_logits: Tensor, fake_logits: Tensor) -> None:
-        # a tensor all the way: to ask whether this is the first update would make a GPU wait
-        kept = self.decay * (self.updates > 0)
-        self.real_mean.copy_(kept * self.real_mean + (1 - kept) * real_logits.mean())
-        self.fake_mean.copy_(kept * self.fake_mean + (1 - kept) * fake_logits.mean())
-        self.updates.add_(1)
-
-
-class WeightClip(Penalty):
-    """Holds each parameter of the critic in [-limit, limit] (Arjovsky 2017, algorithm 1); the penalty is zero."""
-
-    def __init__(self, limit: float = 0.01):
-        """Sets the limit.
-
-        Args:
-            limit: above 0.
-
-        Raises:
-            ValueError: if limit is not above 0.
-        """
-        super().__init__()
-        if limit <= 0:
-            raise ValueError(f"limit must be above 0, got {limit}")
-        self.limit = limit
-
-    def forward(
-        self, critic: Critic, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor
-    ) -> Tensor:
-        return real_logits.new_zeros(())
-
-    @torch.no_grad()
-    def after_step(self, parameters: Iterable[nn.Parameter]) -> None:
-        for parameter in parameters:
-            parameter.clamp_(-self.limit, self.limit)
 
 
 def _gradients(critic: Critic, samples: Tensor) -> Tensor:
@@ -276,7 +232,12 @@ def _slope_off_one(critic: Critic, samples: Tensor) -> Tensor:
     return (torch.linalg.vector_norm(_gradients(critic, samples), dim=1) - 1).square().mean()
 
 
-def _checked(weight: float, interval: int) -> tuple[float, int]:
+def checked(weight: float, interval: int = 1) -> tuple[float, int]:
+    """The two numbers as they are.
+
+    Raises:
+        ValueError: if one is out of range.
+    """
     if weight < 0:
         raise ValueError(f"weight must be at least 0, got {weight}")
     if interval < 1:
