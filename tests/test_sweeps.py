@@ -140,3 +140,16 @@ def test_a_choice_by_pattern_is_swept(command, tmp_path):
     code, out, err = command("train", "-m", *others, "debug=glob(fas*)")
     assert (code, err) == (0, "")
     assert job(tmp_path / "sweep", "debug-fast").is_dir() and "[1/?] debug=fast" in out.splitlines()
+
+
+def test_models_and_data_that_are_swept_share_one_folder(command, tmp_path):
+    """`hydra.sweep.dir` names a model and a data set, of which each job has its own."""
+    typed = [s for s in ONE_PROCESS if not s.startswith("hydra.sweep.dir")]
+    code, out, err = command("train", "-m", "model=vae,gan", *typed)
+    assert (code, err) == (0, "")
+    (sweep,) = (tmp_path / "logs").iterdir()
+    assert sweep.name.startswith("sweep_vae-gan_digits_")
+    assert list(table(sweep)) == ["vae", "gan"]
+    assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == sorted(
+        row["folder"] for row in table(sweep).values()
+    )

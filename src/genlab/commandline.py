@@ -49,7 +49,7 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
         return _list()
     register_schemas()
     register_resolvers()
-    leading.register_resolver()
+    leading.register_resolvers()
     invocation.note()
     if take_over():
         end_with_the_sweep()

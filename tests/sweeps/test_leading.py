@@ -228,3 +228,17 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == "between jobs it is not worth stopping for\n"
     assert err == "s: sweep.csv could not be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "called"),
+    [
+        (None, [], "vae_digits"),
+        (None, ["model=gan,cgan", "data=ring,grid", "model/network=mlp,dcgan"], "gan-cgan_ring-grid"),
+        (None, ["data=choice(ring,grid)"], "vae_choice-ring-grid"),
+        ("thesis", ["model=gan,cgan"], "thesis"),
+    ],
+)
+def test_a_sweep_is_named_by_the_models_and_data_it_is_about(name, typed, called):
+    assert leading.sweep_name(name, "vae", "digits", typed) == called
+    assert len(leading.sweep_name(None, "vae", "digits", ["data=" + "mnist," * 99])) < 80
