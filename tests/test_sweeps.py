@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
+
 SMALL = ("model/network=mlp", "trainer=cpu", "debug=fast", "logger=none", "hydra.sweep.dir=sweep")
 ONE_PROCESS = (*SMALL, "hydra/launcher=basic")
 FAULT = "+callbacks.fault._target_=stand_ins.Fault"
@@ -37,7 +39,7 @@ def test_each_job_is_a_process_and_one_that_fails_fails_alone(run, command, tmp_
     assert [line for line in lines if line.startswith("[2/2] latent_dim=0: failed after ")][0].endswith(
         sentence
     )
-    assert f"  python sample.py run=sweep/{good.name}" in lines
+    assert f"  python {ROOT / 'sample.py'} run=sweep/{good.name}" in lines
     assert "\r" not in done.stdout and "\x1b" not in done.stdout  # quiet where it is no terminal
 
     rows = table(tmp_path / "sweep")

@@ -19,7 +19,7 @@ from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
 from genlab.callbacks.watchdog import Watchdog
 from genlab.errors import UserError
-from genlab.invocation import command
+from genlab.invocation import command, verb
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 
@@ -169,8 +169,8 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
             f"{outcome['ended']}: {outcome['epochs']} epochs, {outcome['steps']:,} steps in {took}{speed}",
             *([table(rows, ["", "final", where])] if rows else []),
             "next:",
-            f"  python sample.py run={run}",
-            f"  python evaluate.py run={run}",
+            f"  {verb('sample')} run={run}",
+            f"  {verb('evaluate')} run={run}",
             f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}",
         ]
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from genlab.atomic import write_whole
+from genlab.invocation import verb
 from genlab.run_folder import as_typed, read_result
 from genlab.sweeps import jobs
 from genlab.tables import duration, table
@@ -188,7 +189,7 @@ def summary(sweep: Path) -> str:
     blocks.append(f"table: {as_typed(sweep) / 'sweep.csv'}\nnext:\n  tensorboard --logdir {where}")
     best = rows[0] if rows and rows[0].score is not None else None
     if best:
-        blocks[-1] += f"\n  python sample.py run={shlex.quote(str(as_typed(sweep / best.folder)))}"
+        blocks[-1] += f"\n  {verb('sample')} run={shlex.quote(str(as_typed(sweep / best.folder)))}"
     return "\n\n".join(blocks)
 
 
