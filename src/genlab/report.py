@@ -164,6 +164,7 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
     speed = f", {outcome['images_per_second']:,.0f} images/s" if outcome["images_per_second"] else ""
     took = duration(outcome["wall_seconds"])
     run = shlex.quote(str(as_typed(folder)))
+    curves = any(folder.glob("events.out.tfevents*"))
     return "\n".join(
         [
             f"{outcome['ended']}: {outcome['epochs']} epochs, {outcome['steps']:,} steps in {took}{speed}",
@@ -171,7 +172,7 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
             "next:",
             f"  {verb('sample')} run={run}",
             f"  {verb('evaluate')} run={run}",
-            f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}",
+            *([f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}"] if curves else []),
         ]
     )
 

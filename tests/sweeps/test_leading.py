@@ -39,6 +39,13 @@ def test_a_sweep_claims_a_new_folder_and_gives_it_back(tmp_path):
     FolderLock(folder).release()
 
 
+def test_jobs_that_a_stopped_sweep_did_not_begin_are_counted(tmp_path, capsys):
+    sweep = leading.begin(tmp_path / "sweep", TYPED)
+    sweep.jobs += [make_job(sweep.folder, "a=1", result=finished(1.0)), sweep.folder / "a=2"]
+    leading.end()
+    assert "1 of 2 jobs were not begun" in capsys.readouterr().out.splitlines()
+
+
 def test_two_sweeps_do_not_share_a_folder(tmp_path):
     other = FolderLock(tmp_path)
     assert refusal(tmp_path) == (

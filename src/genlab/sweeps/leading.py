@@ -182,6 +182,8 @@ def _conclude(sweep: Sweep) -> None:
     """Tells what the sweep found, and how it goes on where something is left."""
     write_csv(sweep.folder)
     print(summary(sweep.folder), flush=True)
+    if waiting := sum(jobs.read_record(folder) is None for folder in sweep.jobs):
+        print(f"{waiting} of {len(sweep.jobs)} jobs were not begun", flush=True)
     if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
         again = command()
         if "hydra.sweep.dir=" not in again:
