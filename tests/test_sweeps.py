@@ -155,3 +155,17 @@ def test_models_and_data_that_are_swept_share_one_folder(command, tmp_path):
     assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == sorted(
         row["folder"] for row in table(sweep).values()
     )
+
+
+def test_a_sweep_that_is_written_in_a_config_counts_its_jobs(command, tmp_path):
+    folder = tmp_path / "theirs" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "seeds.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {seed: 'range(0,2)'}}}\n"
+    )
+    code, out, err = command("train", "-m", "--config-dir", "theirs", "experiment=seeds", *ONE_PROCESS)
+    assert (code, err) == (0, "")
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("[")] == [
+        "[1/2] seed=0",
+        "[2/2] seed=1",
+    ]

@@ -42,7 +42,9 @@ class Gate(Callback):
         """Claims the folder of a sweep, or ends the process with a sentence and exit code 2."""
         with _refusing():
             folder = Path(config.hydra.sweep.dir)
-            leading.begin(folder, config.hydra.overrides.task)
+            params = config.hydra.sweeper.get("params") or {}  # a sweep that is written in a config
+            written = [f"{name}={value}" for name, value in params.items()]
+            leading.begin(folder, [*written, *config.hydra.overrides.task])
             with open_dict(config):  # by the model or data of a job its folder would be in another sweep's
                 config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
 

@@ -99,12 +99,12 @@ _MANY = 20
 def _parted(typed: Iterable[str]) -> tuple[list[int | None], list[str]]:
     """How many values each choice has, and what is no choice, written as Hydra's sweeper hands it to each job.
 
-    None where only Hydra can tell: `glob(*)` asks for the options there are.
+    None where only Hydra can tell: `glob(*)` asks for the options there are, `interval(0,1)` for a sweeper.
     """
     parsed = OverridesParser.create().parse_overrides(list(typed))
-    asks = ValueType.GLOB_CHOICE_SWEEP
+    asks = {ValueType.GLOB_CHOICE_SWEEP, ValueType.INTERVAL_SWEEP}
     choices = [
-        None if o.value_type == asks else len(list(o.sweep_string_iterator()))
+        None if o.value_type in asks else len(list(o.sweep_string_iterator()))
         for o in parsed
         if o.is_sweep_override()
     ]
