@@ -29,7 +29,7 @@ from genlab.resuming import quoted, resume_arguments, where_configs_lie
 from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
 from genlab.sweeps import leading
-from genlab.sweeps.processes import end_with_the_sweep
+from genlab.sweeps.processes import end_with_rank_0, end_with_the_sweep
 
 VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")
 """Settings whose values are taken as typed: commas, quotes, `=` and line breaks included."""
@@ -53,6 +53,8 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     invocation.note()
     if take_over():
         end_with_the_sweep()
+    if is_child():
+        end_with_rank_0()
     if not _wants_trace():
         os.environ.update(
             HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1"
