@@ -49,8 +49,8 @@ FLOOR_1 = {
 }
 # a staircase: each step may import the steps before it, and what every step may
 STAIRS = [
-    "invocation",
     "run_folder",
+    "invocation",
     "resuming",
     "options",
     "config",

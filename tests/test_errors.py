@@ -12,6 +12,17 @@ IN_HYDRA = {
     "model=vea": "model=vea is no option; did you mean vae?",
     "seed=x": "Error merging override seed=x Value 'x' of type 'str' could not be converted to Integer",
     "data.batch_size": "Error parsing override 'data.batch_size'; settings are given as name=value",
+    "model/netwrk=mlp": "model/netwrk is no group of options; did you mean model/network?",
+    "model.latent_dim=4,8": "model.latent_dim=4,8: several values are a sweep; add -m,"
+    " or write a list as model.latent_dim=[4,8]",
+    "model/network=mlp,dcgan": "model/network=mlp,dcgan: several values are a sweep; add -m",
+    "seed=range(0,3)": "seed=range(0,3): several values are a sweep; add -m",
+    "-m model.latent_dim=4,": "model.latent_dim=4,: a value is missing beside a comma;"
+    " a sweep's values stand as 4,8, without spaces",
+    "-m model.latent_dim=4, 8": "model.latent_dim=4,: a value is missing beside a comma;"
+    " a sweep's values stand as 4,8, without spaces",
+    "model/optimizer={adam,sgd}": "model/optimizer={adam,sgd}: cannot be read; a value with quotes, brackets or any of"
+    " ,:= has to be quoted: \"name='a, b'\"",
 }
 
 IN_VALIDATION = {
@@ -43,7 +54,7 @@ IN_BUILDING = {
 
 @pytest.mark.parametrize(("mistake", "sentence"), IN_HYDRA.items())
 def test_what_hydra_refuses_is_one_sentence_and_exit_code_1(command, tmp_path, mistake, sentence):
-    code, out, err = command("train", mistake)
+    code, out, err = command("train", *mistake.split(" "))
     assert (code, err.strip(), out) == (1, sentence, "")
     assert list(tmp_path.iterdir()) == []
 

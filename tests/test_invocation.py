@@ -26,3 +26,28 @@ def test_a_command_is_ready_for_a_shell_as_it_was_typed(monkeypatch):
     invocation.note()
     sys.argv[1:] = ["name='a b'", "made=ready"]
     assert invocation.command() == "python3 train.py 'name=a b' seed=1"
+
+
+@pytest.mark.parametrize(
+    ("script", "sample", "again"),
+    [
+        ("train.py", "python sample.py", "python3 train.py seed=1"),
+        ("../a b/train.py", "python '{home}/a b/sample.py'", "python3 '../a b/train.py' seed=1"),
+        ("/venv/bin/genlab-train", "genlab-sample", "genlab-train seed=1"),
+        ("/usr/bin/pytest", "python sample.py", "python3 /usr/bin/pytest seed=1"),
+        (
+            invocation.__file__.replace("invocation", "train"),
+            "python sample.py",
+            None,
+        ),  # python -m genlab.train
+    ],
+)
+def test_what_to_type_next_is_there_to_be_typed(tmp_path, monkeypatch, script, sample, again):
+    for folder in ("here", "a b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "sample.py").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(invocation, "_typed", [script, "seed=1"])
+    assert invocation.verb("sample") == sample.format(home=tmp_path)
+    assert again is None or invocation.command() == again

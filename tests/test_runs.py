@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import genlab
-from conftest import write_pictures
+from conftest import ROOT, write_pictures
 from genlab.config import compose
 from genlab.train import train
 
@@ -50,7 +50,7 @@ def test_a_run_folder_explains_itself(run, tmp_path):
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6")]
     assert all(float(row["val/loss"]) > 0 and float(row["train/objective"]) > 0 for row in rows)
     assert done.stdout.splitlines()[0] == "vae_digits: 1,350 training and 150 validation images of 1x32x32"
-    assert f"  python sample.py run=logs/{folder.name}" in done.stdout.splitlines()
+    assert f"  python {ROOT / 'sample.py'} run=logs/{folder.name}" in done.stdout.splitlines()
     assert "\r" not in done.stdout and "\x1b" not in done.stdout  # quiet where it is no terminal
 
 

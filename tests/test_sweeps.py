@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
+
 SMALL = ("model/network=mlp", "trainer=cpu", "debug=fast", "logger=none", "hydra.sweep.dir=sweep")
 ONE_PROCESS = (*SMALL, "hydra/launcher=basic")
 FAULT = "+callbacks.fault._target_=stand_ins.Fault"
@@ -37,7 +39,7 @@ def test_each_job_is_a_process_and_one_that_fails_fails_alone(run, command, tmp_
     assert [line for line in lines if line.startswith("[2/2] latent_dim=0: failed after ")][0].endswith(
         sentence
     )
-    assert f"  python sample.py run=sweep/{good.name}" in lines
+    assert f"  python {ROOT / 'sample.py'} run=sweep/{good.name}" in lines
     assert "\r" not in done.stdout and "\x1b" not in done.stdout  # quiet where it is no terminal
 
     rows = table(tmp_path / "sweep")
@@ -140,3 +142,30 @@ def test_a_choice_by_pattern_is_swept(command, tmp_path):
     code, out, err = command("train", "-m", *others, "debug=glob(fas*)")
     assert (code, err) == (0, "")
     assert job(tmp_path / "sweep", "debug-fast").is_dir() and "[1/?] debug=fast" in out.splitlines()
+
+
+def test_models_and_data_that_are_swept_share_one_folder(command, tmp_path):
+    """`hydra.sweep.dir` names a model and a data set, of which each job has its own."""
+    typed = [s for s in ONE_PROCESS if not s.startswith("hydra.sweep.dir")]
+    code, out, err = command("train", "-m", "model=vae,gan", *typed)
+    assert (code, err) == (0, "")
+    (sweep,) = (tmp_path / "logs").iterdir()
+    assert sweep.name.startswith("sweep_vae-gan_digits_")
+    assert list(table(sweep)) == ["vae", "gan"]
+    assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == sorted(
+        row["folder"] for row in table(sweep).values()
+    )
+
+
+def test_a_sweep_that_is_written_in_a_config_counts_its_jobs(command, tmp_path):
+    folder = tmp_path / "theirs" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "seeds.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {seed: 'range(0,2)'}}}\n"
+    )
+    code, out, err = command("train", "-m", "--config-dir", "theirs", "experiment=seeds", *ONE_PROCESS)
+    assert (code, err) == (0, "")
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("[")] == [
+        "[1/2] seed=0",
+        "[2/2] seed=1",
+    ]

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,12 +24,12 @@ from genlab.config import conf_dir, register_schemas
 from genlab.errors import UserError
 from genlab.invocation import config_dirs
 from genlab.job_progress import is_job, take_over
-from genlab.options import listing
+from genlab.options import listing, options
 from genlab.resuming import quoted, resume_arguments, where_configs_lie
 from genlab.run_folder import is_child, register_resolvers
 from genlab.suggestions import did_you_mean
 from genlab.sweeps import leading
-from genlab.sweeps.processes import end_with_the_sweep
+from genlab.sweeps.processes import end_with_rank_0, end_with_the_sweep
 
 VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name")
 """Settings whose values are taken as typed: commas, quotes, `=` and line breaks included."""
@@ -49,10 +49,12 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
         return _list()
     register_schemas()
     register_resolvers()
-    leading.register_resolver()
+    leading.register_resolvers()
     invocation.note()
     if take_over():
         end_with_the_sweep()
+    if is_child():
+        end_with_rank_0()
     if not _wants_trace():
         os.environ.update(
             HYDRA_FULL_ERROR="1", GENLAB_ERRORS="1"
@@ -198,8 +200,10 @@ def explain(error: Exception, config: str) -> str:
         return _no_setting(wrong[1], config)
     if choose := re.search(r"You must specify '([^']+)'", text):
         return f"{choose[1]}: nothing is chosen; give {choose[1]}=<option>, see --help"
-    if "mismatched input" in text:
-        return f"{text.splitlines()[0]}; the values of a sweep are separated by commas without spaces"
+    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?=.*)'", text):
+        return _no_sweep(several[1])
+    if isinstance(error, OverrideParseException) and not text.startswith("Error parsing"):
+        return _unreadable(error.override)
     if "missing EQUAL" in text:
         return f"{text.splitlines()[0]}; settings are given as name=value"
     lines = [line for line in text.splitlines() if line.strip()]
@@ -221,17 +225,32 @@ def _no_option(group: str, option: str, options: list[str]) -> str:
     return f"{group}={option} is no option{did_you_mean(option, options)}"
 
 
+def _no_sweep(override: str) -> str:
+    key, _, values = override.partition("=")
+    a_list = "" if "/" in key or "(" in values else f", or write a list as {key}=[{values}]"
+    return f"{override}: several values are a sweep; add -m{a_list}"
+
+
+def _unreadable(override: str) -> str:
+    value = override.partition("=")[2]
+    if re.search(r"(^|,)\s*(,|$)", value):
+        return f"{override}: a value is missing beside a comma; a sweep's values stand as 4,8, without spaces"
+    return f"{override}: cannot be read; a value with quotes, brackets or any of ,:= has to be quoted: \"name='a, b'\""
+
+
 def _no_setting(key: str, config: str) -> str:
     """Looks the wrong key's neighbours up in the config without the user's settings."""
+    if "/" in key and key not in (groups := options([conf_dir(), *config_dirs(sys.argv[1:])])):
+        return f"{key} is no group of options{did_you_mean(key, groups)}"
     overrides = [a for a in sys.argv[1:] if not a.startswith("-") and "/" in a.partition("=")[0]]
-    groups = [
+    chosen = [
         a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)
     ]
     theirs = [f"hydra.searchpath=[{quoted(f'file://{d.resolve()}')}]" for d in config_dirs(sys.argv[1:])]
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(
-                config, overrides=[*theirs, *groups, *overrides], return_hydra_config=key.startswith("hydra.")
+                config, overrides=[*theirs, *chosen, *overrides], return_hydra_config=key.startswith("hydra.")
             )
     except (HydraException, OmegaConfBaseException):
         return f"{key} is no setting of this run; see --cfg job"

@@ -8,11 +8,12 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genlab.config import without_hydra
 from genlab.errors import UserError
+from genlab.resuming import quoted
 from genlab.run_folder import FolderLock, claim, is_child, rank
 from genlab.sweeps import leading
 
@@ -40,7 +41,12 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the folder of a sweep, or ends the process with a sentence and exit code 2."""
         with _refusing():
-            leading.begin(Path(config.hydra.sweep.dir), config.hydra.overrides.task)
+            folder = Path(config.hydra.sweep.dir)
+            params = config.hydra.sweeper.get("params") or {}  # a sweep that is written in a config
+            written = [f"{name}={value}" for name, value in params.items()]
+            leading.begin(folder, [*written, *config.hydra.overrides.task])
+            with open_dict(config):  # by the model or data of a job its folder would be in another sweep's
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
 
 
 @contextmanager

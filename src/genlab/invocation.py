@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from genlab.run_folder import as_typed
+
 _typed: list[str] = []
 
 
@@ -35,4 +37,21 @@ def config_dirs(arguments: Sequence[str]) -> list[Path]:
 
 def command() -> str:
     """What was typed to start this process, ready for a shell."""
-    return shlex.join([Path(sys.executable).name, *(_typed or sys.argv)])
+    script, *arguments = _typed or sys.argv
+    if Path(script).name.startswith(_INSTALLED):
+        return shlex.join([Path(script).name, *arguments])
+    return shlex.join([Path(sys.executable).name, script, *arguments])
+
+
+_INSTALLED = "genlab-"
+"""How the names of the commands begin that `pip install` makes."""
+
+
+def verb(name: str) -> str:
+    """What to type for another verb where this process was started: `python sample.py`, or `genlab-sample`."""
+    script = Path((_typed or sys.argv)[0])
+    if script.name.startswith(_INSTALLED):
+        return f"{_INSTALLED}{name}"
+    beside = script.with_name(f"{name}.py")
+    there = script.name == "train.py" and beside.is_file() and beside.parent != Path(__file__).parent
+    return shlex.join(["python", str(as_typed(beside)) if there else beside.name])

@@ -19,7 +19,7 @@ from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.throughput import Throughput
 from genlab.callbacks.watchdog import Watchdog
 from genlab.errors import UserError
-from genlab.invocation import command
+from genlab.invocation import command, verb
 from genlab.run_folder import as_typed
 from genlab.tables import duration, table
 
@@ -164,14 +164,15 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
     speed = f", {outcome['images_per_second']:,.0f} images/s" if outcome["images_per_second"] else ""
     took = duration(outcome["wall_seconds"])
     run = shlex.quote(str(as_typed(folder)))
+    curves = any(folder.glob("events.out.tfevents*"))
     return "\n".join(
         [
             f"{outcome['ended']}: {outcome['epochs']} epochs, {outcome['steps']:,} steps in {took}{speed}",
             *([table(rows, ["", "final", where])] if rows else []),
             "next:",
-            f"  python sample.py run={run}",
-            f"  python evaluate.py run={run}",
-            f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}",
+            f"  {verb('sample')} run={run}",
+            f"  {verb('evaluate')} run={run}",
+            *([f"  tensorboard --logdir {shlex.quote(str(as_typed(folder.parent)))}"] if curves else []),
         ]
     )
 

@@ -39,6 +39,13 @@ def test_a_sweep_claims_a_new_folder_and_gives_it_back(tmp_path):
     FolderLock(folder).release()
 
 
+def test_jobs_that_a_stopped_sweep_did_not_begin_are_counted(tmp_path, capsys):
+    sweep = leading.begin(tmp_path / "sweep", TYPED)
+    sweep.jobs += [make_job(sweep.folder, "a=1", result=finished(1.0)), sweep.folder / "a=2"]
+    leading.end()
+    assert "1 of 2 jobs were not begun" in capsys.readouterr().out.splitlines()
+
+
 def test_two_sweeps_do_not_share_a_folder(tmp_path):
     other = FolderLock(tmp_path)
     assert refusal(tmp_path) == (
@@ -228,3 +235,17 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == "between jobs it is not worth stopping for\n"
     assert err == "s: sweep.csv could not be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "called"),
+    [
+        (None, [], "vae_digits"),
+        (None, ["model=gan,cgan", "data=ring,grid", "model/network=mlp,dcgan"], "gan-cgan_ring-grid"),
+        (None, ["data=choice(ring,grid)"], "vae_choice-ring-grid"),
+        ("thesis", ["model=gan,cgan"], "thesis"),
+    ],
+)
+def test_a_sweep_is_named_by_the_models_and_data_it_is_about(name, typed, called):
+    assert leading.sweep_name(name, "vae", "digits", typed) == called
+    assert len(leading.sweep_name(None, "vae", "digits", ["data=" + "mnist," * 99])) < 80

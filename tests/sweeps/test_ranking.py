@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sweep_folders import finished, make_job
 
+from genlab import invocation
 from genlab.sweeps import ranking
 
 
@@ -146,12 +147,14 @@ def test_a_sweep_that_is_extended_by_seeds_counts_the_one_it_had_once(tmp_path):
 
 def test_the_summary_ranks_tells_what_failed_and_what_to_type_next(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(invocation, "_typed", ["train.py"])
     sweep = tmp_path / "my sweep"
     took = {"wall_seconds": 200.0, "images_per_second": 1234.5}
     worse = make_job(sweep, "model.latent_dim=2", result=finished(1.5, **took))
     best = make_job(sweep, "model.latent_dim=4", result=finished(1.25, **took))
     failed = make_job(sweep, "model.latent_dim=8", error="too large", result={"ended": "failed"})
     new = make_job(sweep, "model.latent_dim=9")
+    (best / "events.out.tfevents.1").touch()
     lines = ranking.summary(sweep).splitlines()
     cells = [line.split() for line in lines[2:6]]
     assert lines[0].split() == ["latent_dim", "val/loss", "val/kl", "time", "images/s", "folder"]
@@ -166,21 +169,22 @@ def test_the_summary_ranks_tells_what_failed_and_what_to_type_next(tmp_path, mon
 
 def test_the_summary_of_a_sweep_without_a_number_offers_no_sample(tmp_path):
     make_job(tmp_path, "seed=0", error="broke")
-    assert "sample.py" not in ranking.summary(tmp_path)
+    assert "next:" not in ranking.summary(tmp_path)  # no curves either
     assert "over seeds" not in ranking.summary(tmp_path)
 
 
 def test_the_summary_over_seeds_is_a_table_of_its_own(tmp_path):
     for seed, loss in enumerate([1.0, 3.0]):
-        make_job(tmp_path, "a=2", f"seed={seed}", result=finished(loss))
+        make_job(tmp_path, "model.a=2", f"seed={seed}", result=finished(loss))
+    make_job(tmp_path, "model.a=3", "seed=0", result=finished(9.0))
     _, _, table = ranking.summary(tmp_path).partition("over seeds:\n")
     header, _, row = table.splitlines()[:3]
-    assert header.split() == ["mean", "val/loss", "standard", "error", "seeds"]
-    assert row.split() == ["2", "1", "2"]  # standard error sqrt(2) / sqrt(2)
+    assert header.split() == ["a", "mean", "val/loss", "standard", "error", "seeds"]
+    assert row.split() == ["2", "2", "1", "2"]  # standard error sqrt(2) / sqrt(2)
 
 
 def test_the_terminal_shows_a_few_numbers_of_the_validation_the_watched_one_first(tmp_path):
     metrics = {"val/loss": 1.0, "train/kl": 2.0, "val/a": 3.0, "val/b": 4.0, "val/c": 5.0, "val/d": 6.0}
     make_job(tmp_path, "seed=0", result=finished(1.0) | {"best": {"epoch": 1, "metrics": metrics}})
     header = ranking.summary(tmp_path).splitlines()[0].split()
-    assert header[:4] == ["val/loss", "val/a", "val/b", "val/c"] and header[4] == "time"
+    assert header == ["val/loss", "val/a", "val/b", "val/c", "folder"]  # nothing took time

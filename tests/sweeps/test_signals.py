@@ -155,3 +155,16 @@ def test_jobs_of_a_sweep_that_is_killed_save_and_end(sweep, tmp_path):
         wait_for(tmp_path / name / "result.json")
         assert signals(tmp_path / name) == [signal.SIGTERM]
         assert record(tmp_path / name).exit_code is None and jobs.state(tmp_path / name) == "begun"
+
+
+def test_a_rank_that_waits_for_rank_0_ends_with_it(tmp_path):
+    rank_1 = (
+        "import time, pathlib, os; from genlab.sweeps.processes import end_with_rank_0; end_with_rank_0(0.1);"
+        "pathlib.Path('made').write_text(str(os.getpid())); os.rename('made', 'pid'); time.sleep(60)"
+    )
+    rank_0 = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {rank_1!r}])"
+    process = subprocess.Popen([sys.executable, "-c", rank_0], cwd=tmp_path)
+    wait_for(tmp_path / "pid")
+    process.kill()
+    process.wait()
+    wait_for_end(int((tmp_path / "pid").read_text()), 10)

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from genlab.errors import UserError
 from genlab.invocation import command
-from genlab.run_folder import FolderLock, as_typed, holds_training, rank
+from genlab.run_folder import FolderLock, as_typed, holds_training, rank, run_name
 from genlab.sweeps import jobs
 from genlab.sweeps.ranking import summary, write_csv
 
@@ -99,12 +99,12 @@ _MANY = 20
 def _parted(typed: Iterable[str]) -> tuple[list[int | None], list[str]]:
     """How many values each choice has, and what is no choice, written as Hydra's sweeper hands it to each job.
 
-    None where only Hydra can tell: `glob(*)` asks for the options there are.
+    None where only Hydra can tell: `glob(*)` asks for the options there are, `interval(0,1)` for a sweeper.
     """
     parsed = OverridesParser.create().parse_overrides(list(typed))
-    asks = ValueType.GLOB_CHOICE_SWEEP
+    asks = {ValueType.GLOB_CHOICE_SWEEP, ValueType.INTERVAL_SWEEP}
     choices = [
-        None if o.value_type == asks else len(list(o.sweep_string_iterator()))
+        None if o.value_type in asks else len(list(o.sweep_string_iterator()))
         for o in parsed
         if o.is_sweep_override()
     ]
@@ -119,9 +119,21 @@ def job_folder(sweep_dir: str, overrides: Iterable[str]) -> str:
     return jobs.folder_name(Path(sweep_dir), told, sweep.varied(told) if sweep else told)
 
 
-def register_resolver() -> None:
-    """Makes `${job_folder:...}` usable in conf/."""
+def sweep_name(name: str | None, model: str, data: str, typed: Iterable[str]) -> str:
+    """The middle of a sweep folder's name: the user's own or model_data, with all models and data sets swept."""
+    chosen = {"model": model, "data": data}
+    chosen |= {jobs.key(o): o.partition("=")[2][:_LONGEST] for o in map(str, typed) if jobs.key(o) in chosen}
+    return run_name(name, chosen["model"], chosen["data"])
+
+
+_LONGEST = 60
+"""Characters of the folder's name that the swept models, or data sets, may take."""
+
+
+def register_resolvers() -> None:
+    """Makes `${job_folder:...}` and `${sweep_name:...}` usable in conf/."""
     OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
 @contextmanager
@@ -170,6 +182,8 @@ def _conclude(sweep: Sweep) -> None:
     """Tells what the sweep found, and how it goes on where something is left."""
     write_csv(sweep.folder)
     print(summary(sweep.folder), flush=True)
+    if waiting := sum(jobs.read_record(folder) is None for folder in sweep.jobs):
+        print(f"{waiting} of {len(sweep.jobs)} jobs were not begun", flush=True)
     if any(jobs.state(folder) != "finished" for folder in sweep.jobs):
         again = command()
         if "hydra.sweep.dir=" not in again:

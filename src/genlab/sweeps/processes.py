@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,6 +51,22 @@ def end_with_the_sweep() -> None:
         while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def end_with_rank_0(grace: float = 10.0) -> None:
+    """Lets this process, a further rank, end some seconds after rank 0, which started it, is gone.
+
+    While it trains it would notice by itself; while it waits for rank 0 to be reached it waits half an hour.
+    """
+    parent = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        time.sleep(grace)  # at the end of a run it may have something left to do
+        os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 

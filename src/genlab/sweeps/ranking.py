@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from genlab.atomic import write_whole
+from genlab.invocation import verb
 from genlab.run_folder import as_typed, read_result
 from genlab.sweeps import jobs
 from genlab.tables import duration, table
@@ -171,7 +172,8 @@ def summary(sweep: Path) -> str:
     blocks = [_ranking(rows, settings)]
     if "seed" in settings and any(row.score is not None for row in rows):
         header, lines = _seeds(rows, settings)
-        blocks.append("over seeds:\n" + table(lines, header))
+        names = jobs.short_names(name for name in settings if name != "seed")
+        blocks.append("over seeds:\n" + table(lines, [*names, *header[len(names) :]]))
     others = [row for row in rows if row.score is None and jobs.best_metrics(row.result) and not row.error]
     if others and others[0].ended in jobs.ENDINGS:
         blocks.append(
@@ -185,10 +187,13 @@ def summary(sweep: Path) -> str:
             )
         )
     where = shlex.quote(str(as_typed(sweep)))
-    blocks.append(f"table: {as_typed(sweep) / 'sweep.csv'}\nnext:\n  tensorboard --logdir {where}")
+    blocks.append(f"table: {as_typed(sweep) / 'sweep.csv'}")
+    steps = [f"tensorboard --logdir {where}"] if any(sweep.glob("*/events.out.tfevents*")) else []
     best = rows[0] if rows and rows[0].score is not None else None
     if best:
-        blocks[-1] += f"\n  python sample.py run={shlex.quote(str(as_typed(sweep / best.folder)))}"
+        steps.append(f"{verb('sample')} run={shlex.quote(str(as_typed(sweep / best.folder)))}")
+    if steps:
+        blocks[-1] += "\nnext:\n  " + "\n  ".join(steps)
     return "\n\n".join(blocks)
 
 
@@ -208,7 +213,8 @@ def _ranking(rows: list[Row], settings: list[str]) -> str:
                 row.folder,
             ]
         )
-    return table(lines, header)
+    kept = [k for k in range(len(header)) if k == 0 or any(line[k] is not None for line in lines)]
+    return table([[line[k] for k in kept] for line in lines], [header[k] for k in kept])
 
 
 def _shown_metrics(rows: list[Row]) -> list[str]:
