@@ -10,7 +10,7 @@ from conftest import ROOT
 sys.path.append(str(ROOT / "scripts"))  # the scripts are no part of the package
 
 import benchmark
-from benchmarks import data_paths, memory, start_up, steps, sweeps
+from benchmarks import clocks, data_paths, memory, pairs, start_up, steps, sweeps
 from benchmarks.measure import Row, compare
 from benchmarks.pages import block, machine, replaced, text
 
@@ -116,7 +116,7 @@ def test_the_bare_loop_does_not_pay_for_what_lightning_sets(monkeypatch):
     import os
 
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    with steps.as_without_lightning():
+    with clocks.as_without_lightning():
         assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
 
@@ -124,6 +124,18 @@ def test_the_bare_loop_does_not_pay_for_what_lightning_sets(monkeypatch):
 def test_a_step_of_both_sides_is_timed():
     assert 0 < steps.through_trainer("mlp", 1, 2) < 10_000
     assert 0 < steps.bare("mlp", 1, 2) < 10_000
+
+
+def test_a_step_of_a_pair_is_timed_on_both_sides(monkeypatch):
+    from genlab import assembly
+
+    seen, fit = [], assembly.fit
+    monkeypatch.setattr(
+        assembly, "fit", lambda parts, checkpoint: seen.append(parts) or fit(parts, checkpoint)
+    )
+    assert 0 < steps.through_trainer("dcgan", 1, 2, pairs.SETTINGS) < 10_000
+    assert type(seen[0].model).__name__ == "GAN" and seen[0].datamodule.batch_size == pairs.BATCH
+    assert 0 < pairs.bare(1, 2) < 10_000
 
 
 def test_the_timed_run_has_all_default_callbacks_and_logs(monkeypatch):

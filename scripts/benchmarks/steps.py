@@ -1,17 +1,18 @@
 """A training step through the Trainer, with everything a run has, beside a loop in plain PyTorch."""
 
 import io
-import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback
 
+from benchmarks import pairs
+from benchmarks.clocks import as_without_lightning, wait
 from benchmarks.images import BATCH, RandomImages, settings
 from benchmarks.measure import Row, compare
 from genlab import assembly
@@ -23,7 +24,7 @@ Milliseconds = float
 def rows(quick: bool) -> list[Row]:
     repeats, scale = (3, 1) if quick else (15, 2)
     networks = (("MLP", "mlp", 50, 180 * scale, 0.94), ("conv", "dcgan", 5, 25 * scale, 0.97))
-    return [
+    variational = [
         compare(
             f"{name} VAE: Trainer / bare loop",
             "ms/step",
@@ -34,6 +35,15 @@ def rows(quick: bool) -> list[Row]:
         )
         for name, network, warm, steps, reach in networks
     ]
+    adversarial = compare(
+        "DCGAN, two optimizers, batches of 64: Trainer / bare loop",
+        "ms/step",
+        ours=lambda: through_trainer("dcgan", 5, 25 * scale, pairs.SETTINGS),
+        other=lambda: pairs.bare(5, 25 * scale),
+        repeats=repeats,
+        reach=0.95,
+    )
+    return [*variational, adversarial]
 
 
 class Clock(Callback):
@@ -96,24 +106,3 @@ def bare(network: str, warm: int, steps: int) -> Milliseconds:
             optimizer.step()
         wait(device)
         return 1e3 * (time.perf_counter() - began) / steps
-
-
-@contextmanager
-def as_without_lightning() -> Iterator[None]:
-    """Takes back what importing Lightning does to every optimizer's step in this process.
-
-    It sets PYTORCH_NVML_BASED_CUDA_CHECK, and without a GPU each step of a fused optimizer then looks for
-    the driver's library on disk. A script in plain PyTorch does not pay for that.
-    """
-    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
-    former = os.environ.pop(name, None)
-    try:
-        yield
-    finally:
-        if former is not None:
-            os.environ[name] = former
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
