@@ -23,20 +23,23 @@ IN_HYDRA = {
     " a sweep's values stand as 4,8, without spaces",
     "model/optimizer={adam,sgd}": "model/optimizer={adam,sgd}: cannot be read; a value with quotes, brackets or any of"
     " ,:= has to be quoted: \"name='a, b'\"",
+    "model=gan model/optimizer=rmsprop": "model/optimizer is no setting of this run; it has"
+    " model/optimizer@model.discriminator_optimizer and model/optimizer@model.generator_optimizer",
 }
 
 IN_VALIDATION = {
     "+model.loss.beat=2": "model.loss.beat: no argument of ELBO; did you mean beta?",
     "+foo=1": "foo: no section of a run; allowed: callbacks, channels_last, compile, data, init_from, logger, metrics,"
     " model, name, resume, seed, trainer",
-    "model/loss=hinge": "model.loss: wants a VariationalLoss, got Hinge",
+    "model/loss=hinge": "model.loss: wants a VariationalLoss, got Hinge: choose another option of its group, see --list",
     "model.latent_dim=abc": "model.latent_dim: must be a whole number, got 'abc'",
     "model.encoder.norm=layer": "model.encoder.norm: must be one of batch, group, none, got 'layer'",
     "model.optimizer.betas=[0,0.9]": "model.optimizer.betas: must be a list of 2, each a number or Tensor"
     " (write 0.0, not 0), got [0, 0.9]",
     "model.loss._target_=genlab.objectives.likelihoods.Bernoulli": "model.loss.beta: no argument of Bernoulli;"
-    " allowed: binarize\nmodel.loss: wants a VariationalLoss, got Bernoulli",
-    "model.encoder._target_=genlab.networks.dcgan.DCGANDecoder": "model.encoder: wants a Encoder, got DCGANDecoder",
+    " allowed: binarize\nmodel.loss: wants a VariationalLoss, got Bernoulli: choose another option of its group, see --list",
+    "model.encoder._target_=genlab.networks.dcgan.DCGANDecoder": "model.encoder: wants an Encoder, got DCGANDecoder"
+    ": choose another option of its group, see --list",
     "seed=-1": "seed: must lie in 0..2^32-1, got -1",
     "data=folder": "data.path: no value; give data.path=...",
     "trainer.max_epochs=many": "trainer.max_epochs: must be a whole number or null, got 'many'",

@@ -81,12 +81,16 @@ def test_a_whole_number_beside_a_float_is_refused_as_adam_would():
 
 
 def test_a_hinge_loss_is_no_loss_of_a_variational_model():
-    assert problems(model__loss={"_target_": "stand_ins.Hinge"}) == ["model.loss: wants a Loss, got Hinge"]
+    assert problems(model__loss={"_target_": "stand_ins.Hinge"}) == [
+        "model.loss: wants a Loss, got Hinge: choose another option of its group, see --list"
+    ]
 
 
 def test_a_factory_of_the_wrong_class_is_told():
     wrong = {"_target_": "stand_ins.Hinge", "_partial_": True}
-    assert problems(model__network=wrong) == ["model.network: wants a Network, got Hinge"]
+    assert problems(model__network=wrong) == [
+        "model.network: wants a Network, got Hinge: choose another option of its group, see --list"
+    ]
 
 
 def test_an_object_where_a_factory_is_wanted_is_told_and_the_reverse():

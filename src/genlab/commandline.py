@@ -253,7 +253,7 @@ def _no_setting(key: str, config: str) -> str:
                 config, overrides=[*theirs, *chosen, *overrides], return_hydra_config=key.startswith("hydra.")
             )
     except (HydraException, OmegaConfBaseException):
-        return f"{key} is no setting of this run; see --cfg job"
+        return f"{key} is no setting of this run; {_in_places(key, config, [*theirs, *chosen])}"
     parent, _, name = key.rpartition(".")
     siblings = OmegaConf.select(cfg, parent) if parent else cfg
     while siblings is None and parent:
@@ -264,3 +264,14 @@ def _no_setting(key: str, config: str) -> str:
         return f"{key}: {parent} is a value and has no settings"
     full = f"{parent}.{name}" if parent else name
     return f"{full} is no setting{where}{did_you_mean(name, map(str, siblings))}"
+
+
+def _in_places(group: str, config: str, overrides: list[str]) -> str:
+    """What to type for a group that a run has under other names, as a model with several optimizers."""
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            cfg = hydra.compose(config, overrides=overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        return "see --cfg job"
+    places = [name for name in cfg.hydra.runtime.choices if str(name).startswith(f"{group}@")]
+    return f"it has {' and '.join(places)}" if places else "see --cfg job"

@@ -148,7 +148,7 @@ def mismatch(value: Any, hint: Any) -> str | None:
     if _fits(value, hint):
         return None
     if _is_object(hint):
-        return f"wants a {_name(hint)}, got {value!r}; choose one of its config group"
+        return f"wants {_a(hint)}, got {value!r}; choose one of its config group"
     return f"must be {_describe(hint)}, got {value!r}"
 
 
@@ -213,12 +213,17 @@ def _wrong_single(node: Mapping[str, Any], hint: Any) -> str | None:
     else:
         wanted = hint if inspect.isclass(hint) else None
         if wanted is not None and partial:
-            return f"wants a {_name(wanted)}, got a factory: remove `_partial_: true`"
+            return f"wants {_a(wanted)}, got a factory: remove `_partial_: true`"
     if wanted is None or not inspect.isclass(target) or getattr(wanted, "_is_protocol", False):
         return None
     if issubclass(target, wanted):
         return None
-    return f"wants a {_name(wanted)}, got {_name(target)}"
+    return f"wants {_a(wanted)}, got {_name(target)}: choose another option of its group, see --list"
+
+
+def _a(thing: Any) -> str:
+    name = _name(thing)
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def _name(thing: Any) -> str:
