@@ -163,9 +163,8 @@ class GAN(LightningModule):
             check_batch(batch[0], self.pack, self.augment)
         self._gathered.append((batch[0], batch[1] if self.num_classes else None))
         last = self.trainer.is_last_batch or self.trainer.global_step + 1 == self.trainer.max_steps
-        self.between_updates = (
-            not last and (batch_idx + 1) % self.accumulate > 0
-        )  # what is gathered is not saved
+        # between two updates no checkpoint is written: what is gathered is not saved
+        self.between_updates = not last and (batch_idx + 1) % self.accumulate > 0
         told = {} if self.between_updates else self._update()
         step_schedules(self)
         return told
