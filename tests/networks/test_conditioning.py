@@ -143,6 +143,35 @@ def test_auxiliary_tells_classes_by_a_head_of_its_own():
     assert conditioning.weight == 0.5
 
 
+def test_the_slopes_of_every_head_by_hand():
+    features = torch.tensor([[3.0, 4.0], [5.0, 6.0]], requires_grad=True)
+    label = torch.tensor([2, 0])
+    projection = Projection(2, num_features=2, num_classes=3)
+    set_head(projection.for_discriminator["psi"], [[1.0, -2.0]], [0.5])
+    v = projection.for_discriminator["v"]
+    with torch.no_grad():
+        v.weight.copy_(torch.tensor([[1.0, 1.0], [0.0, 0.0], [2.0, -1.0]]))
+    projection.logit(features, label).sum().backward()
+    assert_close(features.grad, torch.tensor([[3.0, -3.0], [2.0, -1.0]]))  # psi + V_label
+    assert_close(
+        v.weight.grad, torch.tensor([[5.0, 6.0], [0.0, 0.0], [3.0, 4.0]])
+    )  # the features of the class
+    assert_close(projection.for_discriminator["psi"].weight.grad, torch.tensor([[8.0, 10.0]]))
+
+    auxiliary = Auxiliary(2, num_features=2, num_classes=2)
+    set_head(auxiliary.for_discriminator["classes"], [[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0])
+    features = features.detach()
+    logits = auxiliary.class_logits(features)
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]), reduction="sum").backward()
+    # softmax is 1/2 each: the slope in the logits is -1/2 at the class and 1/2 elsewhere
+    rows = torch.tensor([[-1.5 + 2.5, -2.0 + 3.0], [1.5 - 2.5, 2.0 - 3.0]])
+    assert_close(auxiliary.for_discriminator["classes"].weight.grad, rows)
+
+    concat = Concat(2, num_features=2, num_classes=3)
+    concat.join(torch.ones(2, 1), label).sum().backward()
+    assert_close(concat.for_generator.table.weight.grad, torch.tensor([[1.0, 1], [0, 0], [1, 1]]))
+
+
 def test_projection_alone_wants_conditional_norms():
     wants = {c: c.conditional_norm for c in (Unconditional, Concat, Projection, Auxiliary)}
     assert [c.__name__ for c, wanted in wants.items() if wanted] == ["Projection"]
