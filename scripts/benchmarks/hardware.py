@@ -17,7 +17,7 @@ def rows(quick: bool) -> list[Row]:
             "ms/step",
             ours=lambda n=network, o=overrides: through_trainer(n, *STEPS[n], o),
             other=lambda n=network: through_trainer(n, *STEPS[n]),
-            repeats=1 if quick else 5,
+            repeats=1 if quick else 3,
         )
         for network in networks
         for name, overrides in variants(network, quick).items()

@@ -9,7 +9,7 @@ JOBS = 8
 
 
 def rows(quick: bool) -> list[Row]:
-    repeats = 1 if quick else 5
+    repeats = 1 if quick else 3
     return [
         compare(
             f"{JOBS} tiny jobs: launcher subprocess, n_jobs={slots} / basic",
