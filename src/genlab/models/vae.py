@@ -15,9 +15,11 @@ from torch.optim import Optimizer
 
 from genlab.contracts import Decoder, Encoder, ImageBatch
 from genlab.errors import UserError
+from genlab.kl_schedules import Constant, KLSchedule
+from genlab.models.annealing import Annealing
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
-from genlab.objectives.bounds import VariationalLoss
-from genlab.objectives.gaussians import kl_standard_normal, log_normal
+from genlab.objectives.bounds import Terms, VariationalLoss
+from genlab.objectives.gaussians import kl_standard_normal, log_normal, log_standard_normal
 from genlab.objectives.likelihoods import Likelihood
 from genlab.schedules import Plateau, Schedule
 from genlab.seeding import seeded
@@ -49,6 +51,7 @@ class VAE(LightningModule):
         scheduler: Schedule | Plateau,
         image_shape: list[int],
         latent_dim: int,
+        kl_schedule: KLSchedule = Constant(),  # noqa: B008
     ) -> None:
         """Completes the networks with the sizes that only the family knows.
 
@@ -61,16 +64,19 @@ class VAE(LightningModule):
             scheduler: of the learning rate.
             image_shape: `[C, H, W]`.
             latent_dim: L, at least 1.
+            kl_schedule: of the weight of the KL in `loss`.
 
         Raises:
-            UserError: `latent_dim` below 1.
+            UserError: `latent_dim` below 1, or parts that do not go together.
         """
         super().__init__()
         if latent_dim < 1:
             raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
         self.latent_dim, self.image_shape = latent_dim, list(image_shape)
         self.likelihood = likelihood
-        self.loss = loss
+        self.loss, self.annealing = loss, Annealing(kl_schedule, loss)
+        if not self.annealing.constant:
+            self.charts = {**self.charts, "weight of the KL": ["train/kl_weight"]}
         self.encoder = encoder(out_features=2 * latent_dim)
         self.decoder = decoder(latent_dim=latent_dim, params_per_value=likelihood.params_per_value)
         self.output = OutputBias(likelihood.params_per_value, image_shape)
@@ -99,13 +105,19 @@ class VAE(LightningModule):
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]`."""
         return self.output(_full(self.decoder(z)))
 
-    def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
+    def terms(self, image: Tensor, *, samples: int = 1, densities: bool = False) -> Terms:
+        """What an objective is made of, at `samples` draws of z per image; with `densities` also log p(z)."""
         target = self.likelihood.target(image)
         mean, log_var = self.posterior(self.likelihood.as_image(target))
-        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        log_px = self.likelihood.log_prob(self.params(z), target)
-        return log_px, kl_standard_normal(mean, log_var)
+        z = draw(samples, mean, log_var)
+        log_px = self._log_px(z, target)
+        log_p = log_standard_normal(z).sum(-1) if densities else None
+        return Terms(log_px, z, mean, log_var, kl_standard_normal(mean, log_var), log_p)
+
+    def _log_px(self, z: Tensor, target: Tensor) -> Tensor:
+        """Log p(x|z) `[K, B]` at latents `[K, B, L]` and targets `[B, C, H, W]`."""
+        targets = target.repeat(len(z), 1, 1, 1) if len(z) > 1 else target  # [K*B, C, H, W]
+        return self.likelihood.log_prob(self.params(z.flatten(0, 1)), targets).view(z.shape[:2])
 
     @torch.no_grad()
     def log_prob(self, image: Tensor, *, samples: int = 100, chunk: int = 4000) -> Tensor:
@@ -134,24 +146,22 @@ class VAE(LightningModule):
 
     def _log_weights(self, target: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
         """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
-        z = mean + torch.exp(0.5 * log_var) * torch.randn(
-            k, *mean.shape, device=mean.device, dtype=mean.dtype
-        )
+        z = draw(k, mean, log_var)
         log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
-        log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
-        params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
-        log_px = self.likelihood.log_prob(params, target.repeat(k, 1, 1, 1)).view(k, -1)
-        return log_px + log_p - log_q
+        return self._log_px(z, target) + log_standard_normal(z).sum(-1) - log_q
 
     # -- training and judging -------------------------------------------------------------------------
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step; the Meter callback averages and logs what is returned beside `loss`."""
-        log_px, kl = self.terms(batch.image)
-        objective = self.loss(log_px, kl)
+        terms = self.terms(batch.image, samples=self.loss.samples, densities=self.loss.densities)
+        training = self.annealing.now(self._trainer)
+        objective = self.loss(terms, training)
         with torch.no_grad():
-            parts = {"reconstruction": -log_px.mean(), "kl": kl.sum() / len(kl)}
-        return {"loss": objective, "objective": objective.detach(), **parts}
+            told = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
+        if not self.annealing.constant:
+            told["kl_weight"] = torch.tensor(training.kl_weight)
+        return {"loss": objective, "objective": objective.detach(), **told}
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """The plain negative bound, whatever is trained."""
@@ -162,8 +172,8 @@ class VAE(LightningModule):
         self._judge(batch, "test")
 
     def _judge(self, batch: ImageBatch, split: str) -> None:
-        log_px, kl = self.terms(batch.image)
-        reconstruction, divergence = -log_px.mean(), kl.sum(1).mean()
+        terms = self.terms(batch.image)
+        reconstruction, divergence = -terms.log_px.mean(), terms.divergence.mean()
         values = {"loss": reconstruction + divergence, "reconstruction": reconstruction, "kl": divergence}
         bits = self.likelihood.bits_per_dim(values["loss"], batch.image[0].numel())
         if bits is not None:
@@ -182,6 +192,7 @@ class VAE(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """One optimizer for both networks, its schedule by step."""
+        self.annealing.prepare(self.trainer)
         return configure(self, make_optimizer(self._optimizer, self.parameters()), self._scheduler)
 
     def on_train_epoch_end(self) -> None:
@@ -246,6 +257,12 @@ class OutputBias(nn.Module):
     def forward(self, params: Tensor) -> Tensor:
         """Maps `[B, P, C, H, W]` to the same shape."""
         return params + self.bias
+
+
+def draw(k: int, mean: Tensor, log_var: Tensor) -> Tensor:
+    """K draws of N(mean, exp(log_var)), each `[B, L]`, with their gradient: `[K, B, L]`."""
+    noise = torch.randn(k, *mean.shape, device=mean.device, dtype=mean.dtype)
+    return mean + torch.exp(0.5 * log_var) * noise
 
 
 def _full(x: Tensor) -> Tensor:

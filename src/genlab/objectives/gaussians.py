@@ -36,3 +36,8 @@ def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
         The shape of `x`, not summed.
     """
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean).square() * torch.exp(-log_var))
+
+
+def log_standard_normal(x: Tensor) -> Tensor:
+    """The log density of each element of `x` under N(0, 1), in nats: the shape of `x`, not summed."""
+    return -0.5 * (math.log(2 * math.pi) + x.square())
