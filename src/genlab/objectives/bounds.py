@@ -68,12 +68,14 @@ class VariationalLoss:
         samples: K, the draws of z per image that it wants.
         densities: whether it looks at log p(z) of the draws, also where the KL has a closed form.
         closed_form: whether it needs the KL of each dimension in closed form.
+        one_prior: whether it needs a prior that is the same for every image.
         weighs_kl: whether `training.kl_weight` multiplies its KL.
     """
 
     samples: int = 1
     densities: bool = False
     closed_form: bool = False
+    one_prior: bool = False
     weighs_kl: bool = True
 
     def __call__(self, terms: Terms, training: Training = START) -> Tensor:
