@@ -88,7 +88,9 @@ def test_a_sweep_mixes_their_options_with_ours(command, conf, tmp_path):
 def test_help_and_list_show_their_options_beside_ours(command, conf):
     code, text, _ = command("train", "--config-dir", conf, "--help")
     assert code == 0
-    assert re.search(r"^model/network: broadcast, dcgan, mlp, points, r3gan, resnet, sngan$", text, re.M)
+    assert re.search(
+        r"^model/network: broadcast, dcgan, iwae, iwae_2l, mlp, points, r3gan, resnet, sngan$", text, re.M
+    )
     code, text, err = command("train", "--list", "--config-dir", conf)
     assert (code, err) == (0, "")
     assert re.search(r"^data=digits +1,797 handwritten", text, re.M)

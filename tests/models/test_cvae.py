@@ -197,6 +197,17 @@ def test_every_loss_and_prior_train_every_weight_or_are_refused_in_a_sentence(lo
     assert found.sample(3, seed=0).shape == (3, 1, 8, 8)
 
 
+def test_a_prior_that_encodes_beside_batch_norm_is_doubted_aloud():
+    def notes(*choice):
+        return build(compose([*choice, "data.image_size=16"]).model, path="model").notes
+
+    assert notes("model/prior=vamp") == [
+        "Vamp encodes images of its own, and batch norm takes their mean for that of the data: "
+        "model.encoder.norm=group suits it better"
+    ]
+    assert notes("model/prior=vamp", "model.encoder.norm=group") == notes("model/prior=mixture") == []
+
+
 @pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "iwae", "iwae_2l"])
 def test_every_network_takes_labels(network):
     cfg = compose(["model=cvae", f"model/network={network}", "data.image_size=12"])

@@ -19,7 +19,7 @@ from genlab.models.annealing import Annealing
 from genlab.models.classes import LabelInputs, asked_classes, in_pieces
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.models.output_bias import OutputBias
-from genlab.models.variational_terms import bound_terms, log_evidence
+from genlab.models.variational_terms import bound_terms, doubts, log_evidence
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.likelihoods import Likelihood
 from genlab.objectives.priors import Prior, Standard, check_prior
@@ -100,7 +100,7 @@ class VAE(LightningModule):
             latent_dim=latent_dim, num_classes=num_classes if conditional else None, posterior=self.posterior
         )
         check_prior(loss, self.prior)
-        self.spherical = self.prior.spherical
+        self.spherical, self.notes = self.prior.spherical, doubts(self.prior, self.encoder)
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def __setattr__(self, name: str, value: Any) -> None:

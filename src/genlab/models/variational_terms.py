@@ -8,7 +8,7 @@ import math
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genlab.contracts import ImageBatch
 from genlab.models.classes import LabelInputs
@@ -88,3 +88,14 @@ def draw(k: int, mean: Tensor, log_var: Tensor) -> Tensor:
     """K draws of N(mean, exp(log_var)), each `[B, L]`, with their gradient: `[K, B, L]`."""
     noise = torch.randn(k, *mean.shape, device=mean.device, dtype=mean.dtype)
     return mean + torch.exp(0.5 * log_var) * noise
+
+
+def doubts(prior: Prior, encoder: nn.Module) -> list[str]:
+    """What is allowed, but learns worse than it could; for the user to read."""
+    mixes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
+    if not (prior.encodes and mixes):
+        return []
+    return [
+        f"{type(prior).__name__} encodes images of its own, and batch norm takes their mean for that of the data: "
+        "model.encoder.norm=group suits it better"
+    ]

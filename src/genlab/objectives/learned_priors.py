@@ -21,6 +21,8 @@ class Vamp(Prior):
     Networks with batch norm see these images as a batch of their own: prefer others.
     """
 
+    encodes = True
+
     def __init__(
         self,
         image_shape: Sequence[int],

@@ -19,11 +19,13 @@ class Prior(nn.Module):
     Attributes:
         closed_form: of the class: whether `kl` gives the KL of each dimension.
         by_class: of the class: whether it differs from class to class.
+        encodes: of the class: whether it runs the encoder on images of its own.
         spherical: of the class: whether its draws lie near a sphere, so that ways between them are arcs.
     """
 
     closed_form: bool = False
     by_class: bool = False
+    encodes: bool = False
     spherical: bool = False
 
     def log_prob(self, z: Tensor, label: Tensor | None) -> Tensor:
