@@ -34,6 +34,28 @@ def test_a_conditional_run_leaves_samples_classes_reconstructions_and_a_traversa
     assert names == {f"{kind}_epoch_000{k}.png" for kind in kinds for k in (1, 2)}
 
 
+def test_the_rows_of_a_traversal_are_of_the_class_of_their_image(cvae, monkeypatch):
+    from types import SimpleNamespace
+
+    from genlab.callbacks import latent_traversal
+    from genlab.contracts import ImageBatch
+
+    model, image, label = validation(cvae, 8)
+    first = int(label.nonzero()[0])  # of class 0 are those that nothing is said of
+    seen = {}
+    decode = model.decode
+    model.decode = lambda z, label: seen.update(label=label) or decode(z, label)
+    monkeypatch.setattr(latent_traversal, "publish", lambda *_: None)
+    trainer = SimpleNamespace(
+        sanity_checking=False, current_epoch=0, max_epochs=1, is_global_zero=True,
+        precision_plugin=SimpleNamespace(forward_context=torch.no_grad),
+    )  # fmt: skip
+    callback = latent_traversal.LatentTraversal(n=3, steps=2)
+    callback.on_validation_batch_end(trainer, model, None, ImageBatch(image[first:], label[first:]), 0)
+    callback.on_validation_epoch_end(trainer, model)
+    assert seen["label"].tolist() == 6 * [int(label[first])]
+
+
 @pytest.mark.parametrize("show", ["samples", "reconstruct", "interpolate", "traverse", "transfer"])
 def test_every_picture_is_drawn(command, cvae, show, tmp_path):
     code, _, err = command("sample", f"run={cvae}", "n=4", f"show={show}", "out=x.png")
@@ -76,9 +98,9 @@ def test_a_reconstruction_and_a_way_keep_the_class_of_their_image(command, cvae,
     command("sample", f"run={cvae}", "n=2", "show=interpolate", "steps=3", "format=pt", "out=y.pt")
     way = model.decode(interpolate(z[2], z[3], 3, spherical=False), label[2])
     torch.testing.assert_close(torch.load(tmp_path / "y.pt")[3:], way)
-    command("sample", f"run={cvae}", "show=traverse", "dims=[1]", "steps=3", "format=pt", "out=z.pt")
-    row = model.decode(traverse(z[0], [1], torch.linspace(-3, 3, 3))[0], label[0])
-    torch.testing.assert_close(torch.load(tmp_path / "z.pt"), row)
+    command("sample", f"run={cvae}", "show=traverse", "dims=[1,0]", "steps=3", "format=pt", "out=z.pt")
+    rows = traverse(z[0], [1, 0], torch.linspace(-3, 3, 3)).flatten(0, 1)
+    torch.testing.assert_close(torch.load(tmp_path / "z.pt"), model.decode(rows, label[0]))
 
 
 @pytest.mark.parametrize(
