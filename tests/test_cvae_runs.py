@@ -135,3 +135,26 @@ def test_a_wrong_wish_of_a_conditional_model_is_one_sentence(command, cvae, word
 def test_a_wish_for_classes_of_a_model_without_is_one_sentence(command, vae, words, message):
     code, _, err = command("sample", f"run={vae}", "n=2", *words)
     assert (code, err.strip()) == (2, message)
+
+
+def test_a_resumed_conditional_run_ends_where_the_whole_one_does(command, tmp_path):
+    from comparisons import assert_same
+
+    few = (
+        "model=cvae",
+        "model/network=iwae_2l",
+        "model/loss=dreg",
+        "model.latent_dim=4",
+        *TINY[1:4],
+        "logger=csv",
+    )
+    more = ("trainer.limit_train_batches=6", "callbacks.ema.half_life=100")
+    assert command("train", *few, *more, "trainer.max_epochs=2", "hydra.run.dir=whole")[0] == 0
+    assert command("train", *few, *more, "trainer.max_epochs=1", "hydra.run.dir=run")[0] == 0
+    assert command("train", "resume=run", "trainer.max_epochs=2")[0] == 0
+    ours, theirs = (
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)
+        for name in ("run", "whole")
+    )
+    for part in ("state_dict", "ema", "optimizer_states", "global_step"):
+        assert_same(ours[part], theirs[part], part)

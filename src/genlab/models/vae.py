@@ -66,7 +66,7 @@ class VAE(LightningModule):
             encoder: called as `encoder(out_features=2 * latent_dim)`, where labels are used with extra_channels.
             decoder: called as `decoder(latent_dim=..., params_per_value=...)`.
             likelihood: p(x|z).
-            loss: the trained objective of both parts of the bound.
+            loss: the trained objective of the terms of the bound.
             optimizer: called with the parameters.
             scheduler: of the learning rate.
             image_shape: `[C, H, W]`.
