@@ -34,13 +34,14 @@ FLOOR_0 = {
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
     "schedules": Place("", ""),
+    "kl_schedules": Place("", ""),
     "layers": Place("", "torch"),
     "objectives": Place("", "torch"),
 }
 FLOOR_1 = {
     "networks": Place("errors contracts layers", "torch"),
     "data": Place("errors contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"),
-    "models": Place("errors contracts objectives schedules seeding", "torch pytorch_lightning"),
+    "models": Place("errors contracts objectives schedules kl_schedules seeding", "torch pytorch_lightning"),
     "metrics": Place("errors atomic contracts layers seeding", "torch torchvision numpy sklearn"),
     "callbacks": Place(
         "errors atomic tables job_progress contracts seeding latents pictures",

@@ -15,7 +15,7 @@ from genlab.validation import locate, validate
 CONF = conf_dir()
 COMPLETED = {
     "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
-    "num_features", "spectral_norm", "joins",
+    "num_features", "spectral_norm", "joins", "posterior", "in_features",
 }  # fmt: skip
 """What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
 

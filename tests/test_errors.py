@@ -8,7 +8,7 @@ IN_HYDRA = {
     "trainer.max_epoch=3": "trainer.max_epoch is no setting of trainer; did you mean max_epochs?",
     "model.encoder.width.x=1": "model.encoder.width.x: model.encoder.width is a value and has no settings",
     "model/network=dcgun": "model/network=dcgun is no option; did you mean dcgan?",
-    "model/network=foo": "model/network=foo is no option; allowed: dcgan, mlp, points, r3gan, resnet, sngan",
+    "model/network=foo": "model/network=foo is no option; allowed: dcgan, iwae, iwae_2l, mlp, points, r3gan, resnet, sngan",
     "model=vea": "model=vea is no option; did you mean vae?",
     "seed=x": "Error merging override seed=x Value 'x' of type 'str' could not be converted to Integer",
     "data.batch_size": "Error parsing override 'data.batch_size'; settings are given as name=value",

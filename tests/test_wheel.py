@@ -158,7 +158,7 @@ def test_an_installed_package_adds_its_options_and_is_trusted(call, tmp_path):
     theirs = ("--config-dir", "their conf")
     listed = call("genlab-train", *theirs, "--list")
     assert "model=ppca" in listed and "model=vae" in listed
-    options = ("data=shapes", "model/network=broadcast", "model/loss=capacity", *FAST, "hydra.run.dir=run")
+    options = ("data=shapes", "model/network=broadcast", "model/loss=ceiling", *FAST, "hydra.run.dir=run")
     call("genlab-train", *theirs, *options)
     call("genlab-train", "resume=run", "trainer.max_epochs=3")
     assert result(tmp_path / "run")["epochs"] == 3

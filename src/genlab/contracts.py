@@ -51,10 +51,13 @@ class RunCard(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Interface: images to features. Built by its family as `factory(out_features=...)`."""
+    """Interface: images to features. Built by its family as `factory(out_features=...)`.
+
+    Of a conditional family as `factory(out_features=..., extra_channels=E)`: E label channels are joined to each image.
+    """
 
     def forward(self, image: Tensor) -> Tensor:
-        """Maps `[B, C, H, W]` in [-1, 1] to `[B, out_features]`, linear in its last layer."""
+        """Maps `[B, C + E, H, W]` in [-1, 1] to `[B, out_features]`, linear in its last layer."""
         raise NotImplementedError
 
 
@@ -214,17 +217,20 @@ class ClassSampler(Protocol):
 
 @runtime_checkable
 class Reconstructor(Protocol):
-    """A model with a latent space between an encoder and a decoder."""
+    """A model with a latent space between an encoder and a decoder.
 
-    def encode(self, image: Tensor) -> Tensor:
+    Each of the three is given the classes `[B]` as well, where the model's `classes_of` is not None.
+    """
+
+    def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images `[B, C, H, W]` in [-1, 1] to the mean of their latents `[B, L]`."""
         ...
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps latents `[B, L]` to mean images `[B, C, H, W]` in [-1, 1]."""
         ...
 
-    def reconstruct(self, image: Tensor) -> Tensor:
+    def reconstruct(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Encodes and decodes: `[B, C, H, W]` to `[B, C, H, W]`, both in [-1, 1]."""
         ...
 

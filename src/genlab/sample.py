@@ -38,6 +38,7 @@ def sample(cfg: DictConfig) -> Path:
         "reconstruct": _reconstruct,
         "interpolate": _interpolate,
         "traverse": _traverse,
+        "transfer": _transfer,
     }
     _check(cfg, list(shows))
     from genlab.checkpoint import find, load_model, pick_device
@@ -116,11 +117,11 @@ def _reconstruct(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
 
     from genlab.contracts import Reconstructor
 
-    _refuse_label(model, cfg)
     if not isinstance(model, Reconstructor):
         raise UserError(f"show=reconstruct needs a model with an encoder; {type(model).__name__} has none")
-    images = _images(model, cfg, cfg.n)
-    pairs = torch.stack([images, model.reconstruct(images)], dim=1)  # [n, 2, C, H, W]
+    _keep_classes(model, cfg)
+    images, labels = _images(model, cfg, cfg.n)
+    pairs = torch.stack([images, model.reconstruct(images, *labels)], dim=1)  # [n, 2, C, H, W]
     return pairs.flatten(0, 1).cpu(), 2 * max(1, round((2 * cfg.n) ** 0.5 / 2))
 
 
@@ -130,42 +131,74 @@ def _interpolate(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
 
     from genlab.latents import interpolate
 
-    z = _latents(model, cfg, 2 * cfg.n)
+    z, labels = _latents(model, cfg, 2 * cfg.n)
     arcs = getattr(model, "spherical", True)
     paths = [interpolate(a, b, cfg.steps, spherical=arcs) for a, b in zip(z[::2], z[1::2], strict=True)]
-    return _decoded(model, torch.stack(paths), cfg), cfg.steps
+    return _decoded(model, torch.stack(paths), [label[::2] for label in labels], cfg), cfg.steps
 
 
 def _traverse(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
     """A row for each latent dimension: one latent with that dimension from -3 to 3, under a uniform prior from -1 to 1."""
     import torch
 
+    from genlab.contracts import Reconstructor
     from genlab.latents import traverse
 
-    z = _latents(model, cfg, 1)[0]
+    latents, labels = _latents(model, cfg, 1)
+    z = latents[0]
     dims = list(cfg.dims) if cfg.dims else list(range(min(10, len(z))))
     wrong = [d for d in dims if not 0 <= d < len(z)]
     if wrong:
         raise UserError(f"dims: the latent has dimensions 0 to {len(z) - 1}, got {wrong[0]}")
-    reach = 3 if getattr(model, "spherical", True) else 1
-    return _decoded(model, traverse(z, dims, torch.linspace(-reach, reach, cfg.steps).to(z)), cfg), cfg.steps
+    reach = 3 if isinstance(model, Reconstructor) or getattr(model, "spherical", True) else 1
+    rows = traverse(z, dims, torch.linspace(-reach, reach, cfg.steps).to(z))  # [R, steps, L]
+    return _decoded(model, rows, [label.expand(len(rows)) for label in labels], cfg), cfg.steps
 
 
-def _latents(model: Any, cfg: DictConfig, n: int) -> "Tensor":
-    """Latents `[n, L]`: of the first validation images where there is an encoder, else drawn from the prior."""
+def _transfer(model: Any, cfg: DictConfig) -> "tuple[Tensor, int | None]":
+    """A row for each of `n` validation images: itself, then what its latent decodes to under each class."""
+    import torch
+
+    from genlab.contracts import ClassSampler, Reconstructor
+
+    # the classes come in turn: so many samples have them all
+    known = model.classes_of(MOST_IN_A_GRID) if isinstance(model, ClassSampler) else None
+    if known is None or not isinstance(model, Reconstructor):
+        raise UserError(
+            f"show=transfer needs an encoder and classes, as model=cvae has; this {type(model).__name__} "
+            f"{'is trained without labels' if known is None else 'has no encoder'}"
+        )
+    _keep_classes(model, cfg)
+    images, labels = _images(model, cfg, cfg.n)
+    every = known.unique()  # [K]
+    z = model.encode(images, *labels).repeat_interleave(len(every), 0)  # [n * K, L]
+    decoded = model.decode(z, every.repeat(len(images))).unflatten(0, (len(images), len(every)))
+    rows = torch.cat([images[:, None], decoded], dim=1)  # [n, 1 + K, C, H, W]
+    return rows.flatten(0, 1).cpu(), 1 + len(every)
+
+
+def _latents(model: Any, cfg: DictConfig, n: int) -> "tuple[Tensor, list[Tensor]]":
+    """Latents `[n, L]`, of the first validation images where there is an encoder, else drawn from the prior.
+
+    Beside them the classes `[n]` of those images, where the model knows classes.
+    """
     from genlab.contracts import LatentSampler, Reconstructor
     from genlab.seeding import seeded
 
     if isinstance(model, Reconstructor):
-        return model.encode(_images(model, cfg, n))
+        images, labels = _images(model, cfg, n)
+        return model.encode(images, *labels), labels
     if not isinstance(model, LatentSampler):
         raise UserError(f"show={cfg.show} needs a model with a latent space; {type(model).__name__} has none")
     with seeded(cfg.seed, getattr(model, "device", None)):
-        return model.noise(n)
+        return model.noise(n), []
 
 
-def _decoded(model: Any, rows: "Tensor", cfg: DictConfig) -> "Tensor":
-    """Samples `[R * S, ...]` at latents `[R, S, L]`; a conditional model keeps to one class in a row."""
+def _decoded(model: Any, rows: "Tensor", labels: "list[Tensor]", cfg: DictConfig) -> "Tensor":
+    """Samples `[R * S, ...]` at latents `[R, S, L]`; a conditional model keeps to one class in a row.
+
+    It is that of `label=`, else of the image that the row begins with, `[R]`, else all classes take turns.
+    """
     from genlab.contracts import ClassSampler
 
     known = model.classes_of(len(rows)) if isinstance(model, ClassSampler) else None  # [R]
@@ -174,6 +207,8 @@ def _decoded(model: Any, rows: "Tensor", cfg: DictConfig) -> "Tensor":
         return model.decode(rows.flatten(0, 1)).cpu()
     if cfg.label is not None:
         known = known.new_full(known.shape, cfg.label)
+    elif labels:
+        known = labels[0]
     return model.decode(rows.flatten(0, 1), known.repeat_interleave(rows.shape[1])).cpu()
 
 
@@ -184,19 +219,32 @@ def _refuse_label(model: Any, cfg: DictConfig) -> None:
         )
 
 
-def _images(model: Any, cfg: DictConfig, n: int) -> "Tensor":
-    """The first `n` validation images of the data that the model was trained on."""
+def _keep_classes(model: Any, cfg: DictConfig) -> None:
+    """Refuses a class where each image has its own."""
+    if cfg.label is not None:
+        raise UserError(
+            f"label={cfg.label}: show={cfg.show} encodes images under their own classes; leave label out"
+        )
+
+
+def _images(model: Any, cfg: DictConfig, n: int) -> "tuple[Tensor, list[Tensor]]":
+    """The first `n` validation images of the data that the model was trained on; their classes, where it knows any."""
     import torch
 
     from genlab.checkpoint import load_data
+    from genlab.contracts import ClassSampler
 
+    knows = isinstance(model, ClassSampler) and model.classes_of(1) is not None
     device = model.device
     datamodule = load_data(model, trust=list(cfg.trust))
     found: list[Tensor] = []
+    labels: list[Tensor] = []
     for batch in datamodule.val_dataloader():
-        found.append(datamodule.on_after_batch_transfer(batch, 0).image)
+        ready = datamodule.on_after_batch_transfer(batch, 0)
+        found.append(ready.image)
+        labels.append(ready.label)
         if sum(map(len, found)) >= n:
-            return torch.cat(found)[:n].to(device)
+            return torch.cat(found)[:n].to(device), [torch.cat(labels)[:n].to(device)] if knows else []
     raise UserError(
         f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {sum(map(len, found))}"
     )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlab.contracts import Decoder, Density, Encoder, Reconstructor, Sampler
+from genlab.contracts import Decoder, Density, Encoder, ImageBatch, Reconstructor, Sampler
 from genlab.errors import UserError
 from genlab.models.vae import VAE
 from genlab.networks.mlp import MLPDecoder, MLPEncoder
@@ -67,8 +67,8 @@ def image() -> Tensor:
 
 def bound(model: VAE, image: Tensor, draws: int) -> tuple[Tensor, Tensor]:
     """Mean of the ELBO over draws, and its standard error, for each image."""
-    log_px, kl = model.terms(image.repeat(draws, 1, 1, 1))
-    elbo = (log_px - kl.sum(1)).view(draws, len(image)).detach()
+    terms = model.terms(ImageBatch(image.repeat(draws, 1, 1, 1), torch.zeros(draws * len(image)).long()))
+    elbo = (terms.log_px - terms.divergence).view(draws, len(image)).detach()
     return elbo.mean(0), elbo.std(0) / math.sqrt(draws)
 
 

@@ -24,11 +24,11 @@ def build(path, image_shape, **changes):
 
 
 def narrow(path):
-    return {"hidden": [8]} if "mlp" in path.name else {"width": 4}
+    return {"hidden": [8]} if "hidden" in path.read_text() else {"width": 4}
 
 
 def test_the_pairs_are_found():
-    assert {path.stem for path in PAIRS} == {"vae_mlp", "vae_dcgan", "vae_resnet"}
+    assert {path.stem for path in PAIRS} == {"vae_mlp", "vae_iwae", "vae_dcgan", "vae_resnet"}
 
 
 @pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
@@ -74,6 +74,16 @@ def test_the_parameters_of_each_channel_stand_together(path):
 @pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
 def test_the_last_layer_of_a_decoder_has_no_bias(path):
     assert build(path, (1, 12, 12), **narrow(path))[1].layers[-1].bias is None
+
+
+@pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
+def test_an_encoder_takes_label_channels_beside_the_image(path):
+    pair = OmegaConf.merge(OmegaConf.load(path), {"encoder": narrow(path), "decoder": narrow(path)})
+    config = OmegaConf.create({"data": {"image_shape": [3, 12, 12]}, "pair": pair})
+    encoder = instantiate(config.pair).encoder(out_features=6, extra_channels=4).eval()
+    image = torch.randn(1, 7, 12, 12).requires_grad_()
+    encoder(image).sum().backward()
+    assert image.grad.flatten(2).any(2).all()
 
 
 @pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)

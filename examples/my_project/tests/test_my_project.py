@@ -8,9 +8,10 @@ from torch.testing import assert_close
 
 from genlab.contracts import Density, Reconstructor, Sampler
 from genlab.errors import UserError
+from genlab.objectives.bounds import Terms, Training
 from genlab.schedules import Constant
 from my_project.broadcast import SpatialBroadcastDecoder, coordinates
-from my_project.capacity import Capacity
+from my_project.ceiling import Ceiling
 from my_project.ppca import PPCA, LinearGaussian
 from my_project.shapes import Shapes, draw
 
@@ -37,26 +38,19 @@ def test_without_its_coordinates_the_decoder_says_the_same_at_every_pixel():
     assert_close(decoder(z)[..., inside, inside].std(), torch.tensor(0.0), atol=1e-6, rtol=0)
 
 
-def test_the_capacity_grows_with_the_training_batches_and_then_stays():
-    # KL 3 and 7 nats, reconstruction 10 and 20; gamma 2; the capacity is 0, 2, 4, 4, 4
-    loss = Capacity(gamma=2.0, capacity=4.0, batches=2)
-    log_px, kl = torch.tensor([-10.0, -20.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    values = [loss(log_px, kl).item() for _ in range(5)]
-    assert values == [(16 + 34) / 2, (12 + 30) / 2, *[(12 + 26) / 2] * 3]
+def test_the_ceiling_rises_with_the_steps_and_then_stays():
+    # KL 3 and 7 nats, reconstruction 10 and 20; gamma 2; the ceiling is 0, 2, 4, 4, 4
+    loss = Ceiling(gamma=2.0, ceiling=4.0, steps=2)
+    kl, zero = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.zeros(2, 2)
+    terms = Terms(torch.tensor([[-10.0, -20.0]]), zero[None], zero, zero, kl)
+    values = [loss(terms, Training(step=step)).item() for step in range(5)]
+    assert values == [(16 + 34) / 2, (12 + 30) / 2, *[(10 + 26) / 2] * 3]
 
 
-def test_the_capacity_is_in_the_checkpoint_and_judging_does_not_move_it():
-    loss, later = Capacity(batches=10), Capacity(batches=10)
-    loss(torch.zeros(1), torch.zeros(1, 1))
-    loss.eval()(torch.zeros(1), torch.zeros(1, 1))
-    later.load_state_dict(loss.state_dict())
-    assert later.seen == 1
-
-
-@pytest.mark.parametrize("wrong", [{"gamma": -1.0}, {"capacity": -1.0}, {"batches": 0}])
-def test_the_capacity_refuses_numbers_out_of_range(wrong):
-    with pytest.raises(UserError, match="^gamma and capacity must be at least 0 and batches at least 1, got"):
-        Capacity(**wrong)
+@pytest.mark.parametrize("wrong", [{"gamma": -1.0}, {"ceiling": -1.0}, {"steps": 0}])
+def test_the_ceiling_refuses_numbers_out_of_range(wrong):
+    with pytest.raises(UserError, match="^gamma and ceiling must be at least 0 and steps at least 1, got"):
+        Ceiling(**wrong)
 
 
 @pytest.mark.parametrize(("kind", "area"), [("disc", math.pi), ("square", 4.0), ("diamond", 2.0)])

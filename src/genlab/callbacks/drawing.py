@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from genlab.callbacks.run_log import run_logs
-from genlab.contracts import ImageBatch
+from genlab.contracts import ClassSampler, ImageBatch
 from genlab.errors import UserError
 from genlab.pictures import save_png
 
@@ -57,6 +57,12 @@ def check_model(callback: Callback, model: LightningModule, kind: type, methods:
             f"{type(callback).__name__} needs a {kind.__name__}, and {type(model).__name__} "
             f"has no {missing}: set this callback to null"
         )
+
+
+def known_labels(model: LightningModule, label: Tensor) -> tuple[Tensor, ...]:
+    """The labels as a further argument of what a model does with images; none where it knows no classes."""
+    knows = isinstance(model, ClassSampler) and model.classes_of(1) is not None
+    return (label,) if knows else ()
 
 
 def is_due(trainer: Trainer, every_n_epochs: int) -> bool:

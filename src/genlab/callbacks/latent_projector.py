@@ -6,7 +6,14 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, class_names
+from genlab.callbacks.drawing import (
+    RECONSTRUCTOR,
+    FirstImages,
+    check_counts,
+    check_model,
+    class_names,
+    known_labels,
+)
 from genlab.callbacks.run_log import RunLog, run_logs
 from genlab.contracts import ImageBatch, Reconstructor
 from genlab.pictures import thumbnails
@@ -60,7 +67,9 @@ class LatentProjector(Callback):
             return
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             assert isinstance(pl_module, Reconstructor)
-            self._latents = pl_module.encode(self._seen.image)  # [n, L]
+            self._latents = pl_module.encode(
+                self._seen.image, *known_labels(pl_module, self._seen.label)
+            )  # [n, L]
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._show(trainer)
 

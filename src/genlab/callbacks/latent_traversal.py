@@ -6,7 +6,15 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, is_due, publish
+from genlab.callbacks.drawing import (
+    RECONSTRUCTOR,
+    FirstImages,
+    check_counts,
+    check_model,
+    is_due,
+    known_labels,
+    publish,
+)
 from genlab.contracts import Reconstructor
 from genlab.errors import UserError
 from genlab.latents import traverse
@@ -68,10 +76,12 @@ class LatentTraversal(Callback):
             return
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             assert isinstance(pl_module, Reconstructor)
-            means = pl_module.encode(first.image)  # [images, L]
+            labels = known_labels(pl_module, first.label)
+            means = pl_module.encode(first.image, *labels)  # [images, L]
             dims = widest(means, self.n)
             rows = traverse(means[0], dims, torch.linspace(-self.reach, self.reach, self.steps))
-            images = pl_module.decode(rows.flatten(0, 1))  # [rows * steps, C, H, W]
+            rows = rows.flatten(0, 1)  # [rows * steps, L]
+            images = pl_module.decode(rows, *(label[:1].expand(len(rows)) for label in labels))
         picture = image_grid(images, columns=self.steps)
         publish(trainer, "traversal", label_rows(picture, [f"z{dim}" for dim in dims]))
 

@@ -13,6 +13,7 @@ from genlab.callbacks.drawing import (
     check_counts,
     check_model,
     is_due,
+    known_labels,
     publish,
 )
 from genlab.contracts import PointBatch, Reconstructor, Sampler
@@ -112,5 +113,5 @@ class ReconstructionGrid(Callback):
             return
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             assert isinstance(pl_module, Reconstructor)
-            reconstructions = pl_module.reconstruct(first.image)
+            reconstructions = pl_module.reconstruct(first.image, *known_labels(pl_module, first.label))
         publish(trainer, "reconstructions", paired_grid(first.image, reconstructions))

@@ -106,28 +106,6 @@ def doubts(loss: AdversarialLoss, penalty: Penalty, discriminator: Discriminator
     return found
 
 
-def asked_classes(n: int, label: Tensor | int | None, num_classes: int | None) -> Tensor | None:
-    """The classes `[n]` of samples: those asked for, or all in turn; None for a model without classes.
-
-    Raises:
-        UserError: a class that there is not, or one asked of a model without classes.
-    """
-    if num_classes is None:
-        if label is not None:
-            raise UserError("this model knows no classes: it was trained with model/conditioning=none")
-        return None
-    labels = torch.as_tensor(torch.arange(n) % num_classes if label is None else label)
-    if labels.shape not in ((), (n,)) or labels.is_floating_point():
-        raise UserError(
-            f"label must be one class or {n} whole numbers, got {labels.dtype} {list(labels.shape)}"
-        )
-    labels = labels.expand(n)
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    if len(wrong):
-        raise UserError(f"label must be from 0 to {num_classes - 1}, got {int(wrong[0])}")
-    return labels
-
-
 def target(factory: Callable[..., Any]) -> Any:
     """The class that a factory of the config makes objects of."""
     return getattr(factory, "func", factory)
@@ -137,14 +115,6 @@ def draw_latents(kind: str, n: int, latent_dim: int, device: torch.device) -> Te
     """Latents `[n, L]`: standard `normal`, or `uniform` in [-1, 1]."""
     z = torch.empty(n, latent_dim, device=device)
     return z.normal_() if kind == "normal" else z.uniform_(-1, 1)
-
-
-def in_pieces(
-    make: Callable[[Tensor, Tensor | None], Tensor], z: Tensor, label: Tensor | None, *, at_once: int = 500
-) -> Tensor:
-    """Samples `[B, ...]` at latents `[B, L]` and classes `[B]`, made some at a time to spare memory."""
-    labels = [None] * len(z) if label is None else list(label.split(at_once))
-    return torch.cat([make(part, of) for part, of in zip(z.split(at_once), labels, strict=False)])
 
 
 def packed(sample: Tensor, m: int) -> Tensor:

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from genlab.contracts import Conditioning, Discriminator, Generator, ImageBatch
 from genlab.errors import UserError
 from genlab.models.adversarial import (
-    asked_classes,
     at_least,
     averages,
     check_batch,
@@ -24,12 +23,12 @@ from genlab.models.adversarial import (
     doubts,
     draw_latents,
     frozen,
-    in_pieces,
     judge,
     packed,
     target,
 )
 from genlab.models.adversarial_terms import Terms, discriminators, generators
+from genlab.models.classes import asked_classes, in_pieces
 from genlab.models.one_step import count_batches
 from genlab.models.optimization import configure, make_optimizer, step_schedules, total_steps
 from genlab.objectives.adversarial import AdversarialLoss

@@ -73,10 +73,16 @@ def total_steps(trainer: Trainer) -> int | None:
     if trainer.max_steps != -1:
         limits.append(trainer.max_steps)
     if trainer.max_epochs not in (None, -1):
-        batches = _batches_per_epoch(trainer)
-        if batches is not None:
-            limits.append(math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs)
+        steps = steps_per_epoch(trainer)
+        if steps is not None:
+            limits.append(steps * trainer.max_epochs)
     return min(limits, default=None)
+
+
+def steps_per_epoch(trainer: Trainer) -> int | None:
+    """How many steps an optimizer makes in an epoch, None if the data is endless."""
+    batches = _batches_per_epoch(trainer)
+    return None if batches is None else math.ceil(batches / trainer.accumulate_grad_batches)
 
 
 def step_schedules(module: LightningModule) -> None:

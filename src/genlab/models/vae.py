@@ -4,7 +4,6 @@ Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, 
 K importance samples.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,18 +14,24 @@ from torch.optim import Optimizer
 
 from genlab.contracts import Decoder, Encoder, ImageBatch
 from genlab.errors import UserError
+from genlab.kl_schedules import Constant, KLSchedule
+from genlab.models.annealing import Annealing
+from genlab.models.classes import LabelInputs, asked_classes, in_pieces
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
-from genlab.objectives.bounds import VariationalLoss
-from genlab.objectives.gaussians import kl_standard_normal, log_normal
+from genlab.models.output_bias import OutputBias
+from genlab.models.variational_terms import bound_terms, doubts, log_evidence
+from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.likelihoods import Likelihood
+from genlab.objectives.priors import Prior, Standard, check_prior
 from genlab.schedules import Plateau, Schedule
 from genlab.seeding import seeded
 
 
 class VAE(LightningModule):
-    """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114) with a standard normal prior.
+    """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), unconditional or conditional.
 
-    Trained on `loss` of the two parts of the evidence lower bound; judged on the plain bound in nats per
+    A conditional one has an encoder q(z|x, y), a decoder p(x|z, y) and where asked a prior p(z|y) (Sohn et al. 2015).
+    Trained on `loss` of the parts of the evidence lower bound; judged on the plain bound in nats per
     image, `val/loss`, whatever it was trained on.
     """
 
@@ -49,31 +54,53 @@ class VAE(LightningModule):
         scheduler: Schedule | Plateau,
         image_shape: list[int],
         latent_dim: int,
+        kl_schedule: KLSchedule = Constant(),  # noqa: B008
+        prior: Callable[..., Prior] = Standard,
+        conditional: bool = False,
+        embedding: int = 16,
+        num_classes: int | None = None,
     ) -> None:
         """Completes the networks with the sizes that only the family knows.
 
         Args:
-            encoder: called as `encoder(out_features=2 * latent_dim)`.
+            encoder: called as `encoder(out_features=2 * latent_dim)`, where labels are used with extra_channels.
             decoder: called as `decoder(latent_dim=..., params_per_value=...)`.
             likelihood: p(x|z).
-            loss: the trained objective of both parts of the bound.
+            loss: the trained objective of the terms of the bound.
             optimizer: called with the parameters.
             scheduler: of the learning rate.
             image_shape: `[C, H, W]`.
             latent_dim: L, at least 1.
+            kl_schedule: of the weight of the KL in `loss`.
+            prior: called as `prior(latent_dim=..., num_classes=..., posterior=...)`.
+            conditional: whether encoder, decoder and prior are told the class of an image.
+            embedding: dimensions of a class beside z, at least 1.
+            num_classes: of the data; None where it has no labels.
 
         Raises:
-            UserError: `latent_dim` below 1.
+            UserError: `latent_dim` below 1, or parts that do not go together.
         """
         super().__init__()
         if latent_dim < 1:
             raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
         self.latent_dim, self.image_shape = latent_dim, list(image_shape)
         self.likelihood = likelihood
-        self.loss = loss
-        self.encoder = encoder(out_features=2 * latent_dim)
-        self.decoder = decoder(latent_dim=latent_dim, params_per_value=likelihood.params_per_value)
+        self.loss, self.annealing = loss, Annealing(kl_schedule, loss)
+        if not self.annealing.constant:
+            self.charts = {**self.charts, "weight of the KL": ["train/kl_weight"]}
+        labels = LabelInputs(num_classes, embedding) if conditional else None
+        extra = {"extra_channels": labels.num_classes} if labels else {}
+        self.encoder = encoder(out_features=2 * latent_dim, **extra)
+        self.decoder = decoder(
+            latent_dim=latent_dim + (embedding if labels else 0), params_per_value=likelihood.params_per_value
+        )
+        self.labels = labels
         self.output = OutputBias(likelihood.params_per_value, image_shape)
+        self.prior = prior(
+            latent_dim=latent_dim, num_classes=num_classes if conditional else None, posterior=self.posterior
+        )
+        check_prior(loss, self.prior)
+        self.spherical, self.notes = self.prior.spherical, doubts(self.prior, self.encoder)
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -90,29 +117,32 @@ class VAE(LightningModule):
 
     # -- the bound ------------------------------------------------------------------------------------
 
-    def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z|x), each `[B, L]`, for images `[B, C, H, W]`."""
+    def posterior(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z|x), each `[B, L]`, for images `[B, C, H, W]` of classes `[B]`."""
+        if self.labels is not None:
+            image = self.labels.beside_image(image, _given(label))
         mean, log_var = _full(self.encoder(image)).chunk(2, dim=1)
         return mean, log_var
 
-    def params(self, z: Tensor) -> Tensor:
-        """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]`."""
+    def params(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]` of classes `[B]`."""
+        if self.labels is not None:
+            z = self.labels.beside_latent(z, _given(label))
         return self.output(_full(self.decoder(z)))
 
-    def terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(x|z) `[B]` at one draw of z, and KL(q(z|x) || p(z)) `[B, L]`, in nats."""
-        target = self.likelihood.target(image)
-        mean, log_var = self.posterior(self.likelihood.as_image(target))
-        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        log_px = self.likelihood.log_prob(self.params(z), target)
-        return log_px, kl_standard_normal(mean, log_var)
+    def terms(self, batch: ImageBatch, *, samples: int = 1, densities: bool = False) -> Terms:
+        """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
+        return bound_terms(self, batch, samples=samples, densities=densities)
 
     @torch.no_grad()
-    def log_prob(self, image: Tensor, *, samples: int = 100, chunk: int = 4000) -> Tensor:
+    def log_prob(
+        self, image: Tensor, label: Tensor | int | None = None, *, samples: int = 100, chunk: int = 4000
+    ) -> Tensor:
         """Importance-sampled lower bound of log p(x), tighter with more samples (arXiv:1509.00519, eq. 8).
 
         Args:
             image: `[B, C, H, W]` in [-1, 1].
+            label: of a conditional model, whose log p(x|y) it is: `[B]`, or one class.
             samples: K, draws of z per image.
             chunk: latents decoded at once; bounds the memory.
 
@@ -122,36 +152,20 @@ class VAE(LightningModule):
         self._check_image(image)
         if samples < 1:
             raise UserError(f"samples must be at least 1, got {samples}")
-        target = self.likelihood.target(image)
-        mean, log_var = self.posterior(self.likelihood.as_image(target))
-        total = torch.full((len(image),), -math.inf, device=image.device, dtype=mean.dtype)
-        done = 0
-        while done < samples:
-            k = min(max(1, chunk // len(image)), samples - done)
-            total = torch.logaddexp(total, self._log_weights(target, mean, log_var, k).logsumexp(0))
-            done += k
-        return total - math.log(samples)
-
-    def _log_weights(self, target: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
-        """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
-        z = mean + torch.exp(0.5 * log_var) * torch.randn(
-            k, *mean.shape, device=mean.device, dtype=mean.dtype
-        )
-        log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
-        log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
-        params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
-        log_px = self.likelihood.log_prob(params, target.repeat(k, 1, 1, 1)).view(k, -1)
-        return log_px + log_p - log_q
+        return log_evidence(self, image, self._label(image, label), samples=samples, chunk=chunk)
 
     # -- training and judging -------------------------------------------------------------------------
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step; the Meter callback averages and logs what is returned beside `loss`."""
-        log_px, kl = self.terms(batch.image)
-        objective = self.loss(log_px, kl)
+        terms = self.terms(batch, samples=self.loss.samples, densities=self.loss.densities)
+        training = self.annealing.now(self._trainer)
+        objective = self.loss(terms, training)
         with torch.no_grad():
-            parts = {"reconstruction": -log_px.mean(), "kl": kl.sum() / len(kl)}
-        return {"loss": objective, "objective": objective.detach(), **parts}
+            told = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
+        if not self.annealing.constant:
+            told["kl_weight"] = torch.tensor(training.kl_weight)
+        return {"loss": objective, "objective": objective.detach(), **told}
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """The plain negative bound, whatever is trained."""
@@ -162,8 +176,8 @@ class VAE(LightningModule):
         self._judge(batch, "test")
 
     def _judge(self, batch: ImageBatch, split: str) -> None:
-        log_px, kl = self.terms(batch.image)
-        reconstruction, divergence = -log_px.mean(), kl.sum(1).mean()
+        terms = self.terms(batch)
+        reconstruction, divergence = -terms.log_px.mean(), terms.divergence.mean()
         values = {"loss": reconstruction + divergence, "reconstruction": reconstruction, "kl": divergence}
         bits = self.likelihood.bits_per_dim(values["loss"], batch.image[0].numel())
         if bits is not None:
@@ -182,6 +196,7 @@ class VAE(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """One optimizer for both networks, its schedule by step."""
+        self.annealing.prepare(self.trainer)
         return configure(self, make_optimizer(self._optimizer, self.parameters()), self._scheduler)
 
     def on_train_epoch_end(self) -> None:
@@ -192,37 +207,63 @@ class VAE(LightningModule):
 
     def sampling_modules(self) -> dict[str, nn.Module]:
         """All that is trained: pictures and judging run the encoder and the likelihood, too."""
-        return {
+        modules = {
             "encoder": self.encoder,
             "decoder": self.decoder,
             "output": self.output,
             "likelihood": self.likelihood,
         }
+        learned = {"prior": self.prior} if list(self.prior.parameters()) else {}
+        return modules | learned | ({"labels": self.labels} if self.labels is not None else {})
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int | None = None) -> Tensor:
-        """Decodes `n` draws of the prior: mean images `[n, C, H, W]` in [-1, 1]."""
+    def sample(self, n: int, *, seed: int | None = None, label: Tensor | int | None = None) -> Tensor:
+        """Decodes `n` draws of the prior: mean images `[n, C, H, W]` in [-1, 1].
+
+        Args:
+            n: how many, at least 1.
+            seed: equal seeds give equal samples; None draws from the global random state.
+            label: of a conditional model: one class, or `[n]`; None goes round the classes.
+
+        Raises:
+            UserError: n below 1, a class that there is not, or a label given to a model without classes.
+        """
         if n < 1:
             raise UserError(f"n must be at least 1, got {n}")
+        known = self.classes_of(n, label)
         with seeded(seed):
-            z = torch.randn(n, self.latent_dim)  # on the CPU, so that a seed means the same everywhere
-        return torch.cat([self.decode(part) for part in z.to(self.device).split(500)])
+            z = self.prior.sample(n, known)
+        return in_pieces(self._mean_image, z, known)
+
+    def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
+        """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
+        found = asked_classes(n, label, self.labels.num_classes if self.labels is not None else None)
+        return None if found is None else found.to(self.device)
 
     @torch.no_grad()
-    def encode(self, image: Tensor) -> Tensor:
+    def encode(self, image: Tensor, label: Tensor | int | None = None) -> Tensor:
         """The posterior's mean `[B, L]` for images `[B, C, H, W]` in [-1, 1], which it sees as they are.
 
-        Under a likelihood that binarizes, gray stands for the expected image.
+        Under a likelihood that binarizes, gray stands for the expected image. A conditional model wants their classes.
         """
         self._check_image(image)
-        return self.posterior(image)[0]
+        return self.posterior(image, self._label(image, label))[0]
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        """Mean images `[B, C, H, W]` in [-1, 1] at latents `[B, L]`."""
+    def decode(self, z: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """Mean images `[B, C, H, W]` in [-1, 1] at latents `[B, L]`; of these classes, or of all in turn."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
-        return self.likelihood.mean(self.params(z))
+        return self._mean_image(z, self.classes_of(len(z), label))
+
+    def _mean_image(self, z: Tensor, label: Tensor | None) -> Tensor:
+        return self.likelihood.mean(self.params(z, label))
+
+    def _label(self, image: Tensor, label: Tensor | int | None) -> Tensor | None:
+        """The classes `[B]` of images, which a conditional model has to be told."""
+        if self.labels is not None and label is None:
+            raise UserError("this model is conditional: give the class of each image, label=...")
+        return self.classes_of(len(image), label)
 
     def _check_image(self, image: Tensor) -> None:
         if list(image.shape[1:]) != self.image_shape or not image.is_floating_point():
@@ -231,21 +272,14 @@ class VAE(LightningModule):
                 f"images must be floats [{wanted}] in [-1, 1], got {image.dtype} {list(image.shape)}"
             )
 
-    def reconstruct(self, image: Tensor) -> Tensor:
+    def reconstruct(self, image: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Encodes and decodes without noise: `[B, C, H, W]` to `[B, C, H, W]`."""
-        return self.decode(self.encode(image))
+        return self.decode(self.encode(image, label), label)
 
 
-class OutputBias(nn.Module):
-    """Adds a number of its own to each parameter of each value, so that any decoder starts at the data's mean."""
-
-    def __init__(self, params_per_value: int, image_shape: list[int]) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(params_per_value, *image_shape))
-
-    def forward(self, params: Tensor) -> Tensor:
-        """Maps `[B, P, C, H, W]` to the same shape."""
-        return params + self.bias
+def _given(label: Tensor | None) -> Tensor:
+    assert label is not None, "a conditional model is given labels"
+    return label
 
 
 def _full(x: Tensor) -> Tensor:

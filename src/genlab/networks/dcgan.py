@@ -23,7 +23,13 @@ class DCGANEncoder(Encoder):
     """4x4 convolutions of stride 2, each halving the image, then one linear layer."""
 
     def __init__(
-        self, image_shape: Sequence[int], width: int, norm: NormName = "batch", *, out_features: int
+        self,
+        image_shape: Sequence[int],
+        width: int,
+        norm: NormName = "batch",
+        *,
+        out_features: int,
+        extra_channels: int = 0,
     ):
         """Builds the layers.
 
@@ -32,13 +38,14 @@ class DCGANEncoder(Encoder):
             width: channels after the first halving; they double with each further one, up to 8 times.
             norm: after each convolution but the first.
             out_features: numbers given for each image.
+            extra_channels: E.
 
         Raises:
             UserError: if the image is too small to be halved.
             ValueError: if width or norm is not allowed.
         """
         super().__init__()
-        layers, features = _halving(image_shape, width, norm, in_channels=image_shape[0])
+        layers, features = _halving(image_shape, width, norm, in_channels=image_shape[0] + extra_channels)
         head = nn.Linear(features, out_features)
         self.layers = nn.Sequential(*layers, nn.Flatten(), head).apply(_init_weights)
 

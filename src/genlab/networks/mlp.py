@@ -17,6 +17,37 @@ from genlab.layers.dense import hidden_layers
 from genlab.layers.norms import refuse_classes
 
 
+class MLP(nn.Module):
+    """Hidden layers and a linear last one."""
+
+    def __init__(
+        self,
+        hidden: Sequence[int],
+        activation: ActivationName = "relu",
+        *,
+        in_features: int,
+        out_features: int,
+    ):
+        """Builds the layers.
+
+        Args:
+            hidden: widths of the hidden layers; empty leaves a linear one.
+            activation: after each hidden layer.
+            in_features: numbers of an input.
+            out_features: numbers given for it.
+
+        Raises:
+            ValueError: if a width is below 1.
+        """
+        super().__init__()
+        widths = [in_features, *hidden]
+        self.layers = nn.Sequential(*hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `[..., in_features]` to `[..., out_features]`."""
+        return self.layers(x)
+
+
 class MLPEncoder(Encoder):
     """Flattened image, hidden layers, a linear last one."""
 
@@ -27,6 +58,7 @@ class MLPEncoder(Encoder):
         activation: ActivationName = "relu",
         *,
         out_features: int,
+        extra_channels: int = 0,
     ):
         """Builds the layers.
 
@@ -35,15 +67,15 @@ class MLPEncoder(Encoder):
             hidden: widths of the hidden layers from the image on; empty makes the encoder linear.
             activation: after each hidden layer.
             out_features: numbers given for each image.
+            extra_channels: E.
 
         Raises:
             ValueError: if a width is below 1.
         """
         super().__init__()
-        self.layers = nn.Sequential(
-            *hidden_layers([math.prod(image_shape), *hidden], activation),
-            nn.Linear([math.prod(image_shape), *hidden][-1], out_features),
-        )
+        channels, height, width = image_shape
+        widths = [(channels + extra_channels) * height * width, *hidden]
+        self.layers = nn.Sequential(*hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
 
     def forward(self, image: Tensor) -> Tensor:
         return self.layers(image.flatten(1))

@@ -1,6 +1,7 @@
 """Residual convolutional networks with pre-activation (He 2016b).
 
-Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value.
+Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
+E label channels.
 """
 
 import math
@@ -28,6 +29,7 @@ class ResNetEncoder(Encoder):
         *,
         norm: NormName = "group",
         out_features: int,
+        extra_channels: int = 0,
     ):
         """Builds the layers.
 
@@ -37,6 +39,7 @@ class ResNetEncoder(Encoder):
             blocks: residual blocks a stage, at least 1; the first one halves.
             norm: before each activation.
             out_features: numbers given for each image.
+            extra_channels: E.
 
         Raises:
             UserError: if the image is too small to be halved, or blocks is below 1.
@@ -44,7 +47,7 @@ class ResNetEncoder(Encoder):
         """
         super().__init__()
         sizes, channels = _stages(image_shape, width, blocks)
-        layers: list[nn.Module] = [nn.Conv2d(image_shape[0], channels[0], 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv2d(image_shape[0] + extra_channels, channels[0], 3, padding=1)]
         for before, after in pairwise(channels):
             layers.append(ResidualBlock(before, after, nn.AvgPool2d(2), norm=norm))
             layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]

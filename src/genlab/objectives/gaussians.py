@@ -24,6 +24,15 @@ def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
 
 
+def kl_normal(mean: Tensor, log_var: Tensor, to_mean: Tensor, to_log_var: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_var)) || N(to_mean, exp(to_log_var))) of each element, in nats: their shape.
+
+    KL = 1/2 (((mean - to_mean)^2 + exp(log_var)) / exp(to_log_var) - 1 + to_log_var - log_var).
+    """
+    spread = (mean - to_mean).square() + log_var.exp()
+    return 0.5 * (spread * torch.exp(-to_log_var) - 1 + to_log_var - log_var)
+
+
 def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """The log density of each element of `x` under N(mean, exp(log_var)), in nats.
 
@@ -36,3 +45,8 @@ def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
         The shape of `x`, not summed.
     """
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean).square() * torch.exp(-log_var))
+
+
+def log_standard_normal(x: Tensor) -> Tensor:
+    """The log density of each element of `x` under N(0, 1), in nats: the shape of `x`, not summed."""
+    return -0.5 * (math.log(2 * math.pi) + x.square())
