@@ -13,7 +13,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genlab.contracts import Decoder, Encoder, ImageBatch
+from genlab.contracts import Decoder, Encoder, ImageBatch, Posterior
 from genlab.errors import UserError
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.objectives.bounds import VariationalLoss
@@ -107,8 +107,13 @@ class VAE(LightningModule):
         log_px = self.likelihood.log_prob(self.params(z), target)
         return log_px, kl_standard_normal(mean, log_var)
 
+    def infer(self, batch: ImageBatch) -> Posterior:
+        """What the encoder says of a batch, for one draw of the targets."""
+        mean, log_var = self.posterior(self.likelihood.as_image(self.likelihood.target(batch.image)))
+        return Posterior(mean, log_var, kl_standard_normal(mean, log_var))
+
     @torch.no_grad()
-    def log_prob(self, image: Tensor, *, samples: int = 100, chunk: int = 4000) -> Tensor:
+    def log_prob(self, image: Tensor, *, samples: int = 100, chunk: int = 1000) -> Tensor:
         """Importance-sampled lower bound of log p(x), tighter with more samples (arXiv:1509.00519, eq. 8).
 
         Args:
@@ -120,28 +125,39 @@ class VAE(LightningModule):
             `[B]` nats per image.
         """
         self._check_image(image)
+        label = torch.zeros(len(image), dtype=torch.int64, device=image.device)
+        weights = self.log_weights(ImageBatch(image, label), samples=samples, chunk=chunk)
+        return weights.logsumexp(0) - math.log(samples)
+
+    @torch.no_grad()
+    def log_weights(self, batch: ImageBatch, *, samples: int, chunk: int = 1000) -> Tensor:
+        """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z for each image, all under one draw of its target.
+
+        The images are encoded once; the noise is drawn before the first latent is decoded, so that `chunk`,
+        how many are decoded at once, changes nothing but memory.
+        """
         if samples < 1:
             raise UserError(f"samples must be at least 1, got {samples}")
-        target = self.likelihood.target(image)
+        target = self.likelihood.target(batch.image)
         mean, log_var = self.posterior(self.likelihood.as_image(target))
-        total = torch.full((len(image),), -math.inf, device=image.device, dtype=mean.dtype)
-        done = 0
-        while done < samples:
-            k = min(max(1, chunk // len(image)), samples - done)
-            total = torch.logaddexp(total, self._log_weights(target, mean, log_var, k).logsumexp(0))
-            done += k
-        return total - math.log(samples)
+        z = torch.randn(samples, *mean.shape, device=mean.device, dtype=mean.dtype)
+        z = z.mul_(torch.exp(0.5 * log_var)).add_(mean)  # [K, B, L]
+        weights = z.new_empty(z.shape[:2])
+        rows, draws = min(chunk, len(mean)), max(1, chunk // len(mean))
+        for k in range(0, samples, draws):
+            for b in range(0, len(mean), rows):
+                part = slice(b, b + rows)
+                weights[k : k + draws, part] = self._log_weights(
+                    z[k : k + draws, part], target[part], mean[part], log_var[part]
+                )
+        return weights
 
-    def _log_weights(self, target: Tensor, mean: Tensor, log_var: Tensor, k: int) -> Tensor:
-        """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
-        z = mean + torch.exp(0.5 * log_var) * torch.randn(
-            k, *mean.shape, device=mean.device, dtype=mean.dtype
-        )
+    def _log_weights(self, z: Tensor, target: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+        """Log p(x, z) - log q(z|x) `[K, B]` at latents `[K, B, L]`, targets `[B, C, H, W]` held against each."""
         log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
-        log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
-        params = self.params(z.flatten(0, 1))  # [K*B, P, C, H, W]
-        log_px = self.likelihood.log_prob(params, target.repeat(k, 1, 1, 1)).view(k, -1)
-        return log_px + log_p - log_q
+        log_p = log_normal(z, torch.zeros_like(mean), torch.zeros_like(mean)).sum(-1)
+        params = self.params(z.flatten(0, 1)).unflatten(0, z.shape[:2])  # [K, B, P, C, H, W]
+        return self.likelihood.log_prob(params, target) + log_p - log_q
 
     # -- training and judging -------------------------------------------------------------------------
 
