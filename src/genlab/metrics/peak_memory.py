@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 class LiveBytes(TorchDispatchMode):
     """Counts the bytes of tensors that were made inside its block and are still there.
 
+    Those that were there before count, too, once something in the block gives them back or changes them.
     What an operation needs inside of itself is not seen.
 
     Attributes:
@@ -26,9 +27,8 @@ class LiveBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        before = {_address(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and _address(leaf) not in before:
+            if isinstance(leaf, Tensor):
                 self._note(leaf)
         return result
 
@@ -45,10 +45,6 @@ class LiveBytes(TorchDispatchMode):
     def _forget(self, address: int, size: int) -> None:
         self._known.discard(address)
         self.live -= size
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def bytes_per_row(compute: Callable[[int], Any], rows: int = 8) -> int:

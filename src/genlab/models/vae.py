@@ -34,6 +34,7 @@ class VAE(LightningModule):
         "what is trained, what is judged (nats per image)": ["train/objective", "val/loss"],
         "reconstruction (nats per image)": ["train/reconstruction", "val/reconstruction"],
         "KL from the prior (nats per image)": ["train/kl", "val/kl"],
+        "latent dimensions in use": ["val/active_units"],
         "learning rate": ["train/lr"],
         "images per second": ["rate/images_per_second"],
     }
