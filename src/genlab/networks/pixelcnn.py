@@ -45,7 +45,7 @@ class GatedPixelCNN(CodePrior):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        x = self.embedding(codes).movedim(-1, 1)  # [B, W, h, w]
+        x = self.embedding(codes).movedim(-1, 1).contiguous()  # [B, W, h, w]
         above = F.pad(x, (0, 0, 1, -1))  # each place knows the row above it
         left = F.pad(x, (1, -1, 0, 0))  # each place knows its left neighbour
         for layer in self.layers:
