@@ -157,7 +157,12 @@ def _latents(model: Any, cfg: DictConfig, n: int) -> "Tensor":
     from genlab.seeding import seeded
 
     if isinstance(model, Reconstructor):
-        return model.encode(_images(model, cfg, n))
+        z = model.encode(_images(model, cfg, n))
+        if not z.is_floating_point():
+            raise UserError(
+                f"show={cfg.show} needs latents with ways between them; those of {type(model).__name__} are codes"
+            )
+        return z
     if not isinstance(model, LatentSampler):
         raise UserError(f"show={cfg.show} needs a model with a latent space; {type(model).__name__} has none")
     with seeded(cfg.seed, getattr(model, "device", None)):

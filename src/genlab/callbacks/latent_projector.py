@@ -6,7 +6,14 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, class_names
+from genlab.callbacks.drawing import (
+    RECONSTRUCTOR,
+    FirstImages,
+    check_counts,
+    check_model,
+    class_names,
+    refuse_codes,
+)
 from genlab.callbacks.run_log import RunLog, run_logs
 from genlab.contracts import ImageBatch, Reconstructor
 from genlab.pictures import thumbnails
@@ -37,6 +44,7 @@ class LatentProjector(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
+        refuse_codes(self, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._first.clear()

@@ -6,7 +6,15 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import RECONSTRUCTOR, FirstImages, check_counts, check_model, is_due, publish
+from genlab.callbacks.drawing import (
+    RECONSTRUCTOR,
+    FirstImages,
+    check_counts,
+    check_model,
+    is_due,
+    publish,
+    refuse_codes,
+)
 from genlab.contracts import Reconstructor
 from genlab.errors import UserError
 from genlab.latents import traverse
@@ -46,6 +54,7 @@ class LatentTraversal(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
+        refuse_codes(self, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._first.clear()
