@@ -30,6 +30,7 @@ FLOOR_0 = {
     "tables": Place("", ""),
     "job_progress": Place("", ""),
     "contracts": Place("", "torch"),
+    "code_contracts": Place("", "torch"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
@@ -39,10 +40,12 @@ FLOOR_0 = {
     "objectives": Place("", "torch"),
 }
 FLOOR_1 = {
-    "networks": Place("errors contracts layers", "torch"),
+    "networks": Place("errors contracts code_contracts layers", "torch"),
     "data": Place("errors contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"),
-    "models": Place("errors contracts objectives schedules kl_schedules seeding", "torch pytorch_lightning"),
-    "metrics": Place("errors atomic contracts layers seeding", "torch torchvision numpy sklearn"),
+    "models": Place(
+        "errors contracts code_contracts objectives schedules kl_schedules seeding", "torch pytorch_lightning"
+    ),
+    "metrics": Place("errors atomic contracts layers seeding latents", "torch torchvision numpy sklearn"),
     "callbacks": Place(
         "errors atomic tables job_progress contracts seeding latents pictures",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
@@ -63,7 +66,9 @@ STAIRS = [
     "lean_steps",
     "assembly",
     "report",
+    "metric_choice",
     "sample_metrics",
+    "density_metrics",
 ]
 VERBS = ["train", "sample", "evaluate"]
 EVERY_STEP = " ".join(FLOOR_0.keys() - {"layers", "objectives"} | {"__init__", "callbacks", "metrics"})

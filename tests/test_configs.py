@@ -16,6 +16,7 @@ CONF = conf_dir()
 COMPLETED = {
     "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
     "num_features", "spectral_norm", "joins", "posterior", "in_features",
+    "out_channels", "in_channels", "downsampling", "num_codes", "code_dim",
 }  # fmt: skip
 """What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
 
@@ -33,6 +34,7 @@ def options() -> list[tuple[str, str]]:
 ADVERSARIAL = {
     f"model/{name}" for name in ("penalty", "augment", "conditioning", "generator", "discriminator")
 }
+QUANTIZED = ("model/quantizer", "model/prior")
 POINTS = ("ring", "grid", "spiral", "two_moons", "points")
 
 
@@ -42,6 +44,8 @@ def composed(group: str, option: str) -> Any:
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
     if option in POINTS:
         extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
+    elif "\n_target_: genlab.networks." in text and group in QUANTIZED:
+        extra += ["model=vqvae"]
     elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):
         extra += ["model=gan"]
     return compose([*extra, f"{group}={option}"])

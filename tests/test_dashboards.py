@@ -182,7 +182,8 @@ def test_hparams_are_what_the_sweep_varies_and_the_metrics(server: Server, runs:
     (column,) = page["hparamInfos"]
     assert (column["name"], column["type"]) == ("model.latent_dim", "DATA_TYPE_FLOAT64")
     tags = [info["name"]["tag"] for info in page["metricInfos"]]
-    assert tags == ["val/loss", "val/reconstruction", "val/kl", "rate/images_per_second"]
+    names = ("val/loss", "val/reconstruction", "val/kl", "val/active_units", "rate/images_per_second")
+    assert tags == list(names)
     asked = {
         "startIndex": 0,
         "sliceSize": 10,

@@ -59,13 +59,13 @@ def test_all_additions_together_sample_and_are_judged_like_ours(command, tmp_pat
     assert model.loss.steps == 2000
     trust = ("run=run", "trust=[my_project]")
     assert command("sample", *trust, "n=4", "out=four.png")[0] == 0
-    assert command("evaluate", *trust, "nll_samples=2", "nll_images=10")[0] == 0
+    assert command("evaluate", *trust, "metrics.nll.k=2", "metrics.nll.n=10")[0] == 0
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["images"] == 1000
 
 
 def test_a_family_with_an_exact_density_is_judged_by_it(command, tmp_path):
     assert command("train", "--config-dir", str(CONF), "model=ppca", "data=shapes", *FAST)[0] == 0
-    code, _, err = command("evaluate", "run=run", "trust=[my_project]", "nll_images=null")
+    code, _, err = command("evaluate", "run=run", "trust=[my_project]", "metrics.nll.n=null")
     assert (code, err) == (0, "")
     metrics = json.loads((tmp_path / "run" / "evaluation.json").read_text())["metrics"]
     assert metrics["test/nll"] == pytest.approx(metrics["test/loss"], rel=1e-5)

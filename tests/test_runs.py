@@ -131,7 +131,7 @@ def test_sample_overwrites_nothing_unasked(command, finished, tmp_path):
 
 
 def test_evaluate_judges_on_the_test_set(command, finished):
-    code, out, err = command("evaluate", f"run={finished}", "nll_samples=8")
+    code, out, err = command("evaluate", f"run={finished}", "metrics.nll.k=8")
     assert (code, err) == (0, "")
     judged = json.loads((finished / "evaluation.json").read_text())
     assert (judged["split"], judged["images"], judged["weights"]) == ("test", 297, "ema")

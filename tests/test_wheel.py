@@ -148,7 +148,7 @@ def test_without_a_checkout_genlab_trains_samples_and_judges(call, scripts, tmp_
     assert where.is_relative_to(scripts.parent)
     call("genlab-train", "model=vae", "data=digits", *FAST, "hydra.run.dir=run")
     call("genlab-sample", "run=run", "n=4", "out=four.png")
-    call("genlab-evaluate", "run=run", "nll_samples=2", "nll_images=10")
+    call("genlab-evaluate", "run=run", "metrics.nll.k=2", "metrics.nll.n=10")
     assert result(tmp_path / "run")["ended"] == "finished"
     assert (tmp_path / "four.png").exists() and (tmp_path / "run/evaluation.json").exists()
 
@@ -163,7 +163,7 @@ def test_an_installed_package_adds_its_options_and_is_trusted(call, tmp_path):
     call("genlab-train", "resume=run", "trainer.max_epochs=3")
     assert result(tmp_path / "run")["epochs"] == 3
     call("genlab-sample", "run=run", "n=4", "out=four.png")
-    call("genlab-evaluate", "run=run", "nll_samples=2", "nll_images=10")
+    call("genlab-evaluate", "run=run", "metrics.nll.k=2", "metrics.nll.n=10")
 
 
 @pytest.mark.slow

@@ -62,6 +62,8 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     try:
         if not is_child() and not is_job():
             sys.argv[1:] = prepare(sys.argv[1:])
+            if config == "evaluate":
+                sys.argv[1:] = change_metrics(sys.argv[1:])
         run = hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(_told(task))
         with leading.concluded():
             run() if not {"--help", "-h"} & set(sys.argv) else _show_help(run)
@@ -175,6 +177,16 @@ def prepare(arguments: list[str]) -> list[str]:
     run = resume[-1].rstrip("/")
     overrides = resume_arguments(run, others)
     return [*flags, *where_configs_lie(run, flags), *overrides]
+
+
+def change_metrics(arguments: list[str]) -> list[str]:
+    """Lets `metrics.NAME.SETTING=` stand without a choice of metrics: it then changes those of the run.
+
+    Hydra does not know these before the run is read; `genlab.metric_choice` holds them against the run.
+    """
+    if any(argument.startswith("metrics=") for argument in arguments):
+        return arguments
+    return [f"++{argument}" if argument.startswith("metrics.") else argument for argument in arguments]
 
 
 def _quote_verbatim(argument: str) -> str:

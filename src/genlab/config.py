@@ -67,8 +67,6 @@ class EvaluateConfig:
     weights: str | None = None
     device: str = "auto"
     batch_size: int | None = None
-    nll_samples: int = 100
-    nll_images: int | None = 1000
     metrics: Any = None
     trust: list[str] = field(default_factory=list)
 

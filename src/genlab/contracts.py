@@ -1,7 +1,7 @@
 """What passes between the rooms: batches, the interfaces of networks, what a trained model can do.
 
 Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, P parameters per value,
-D dimensions of a point, F features, K classes, m samples in a pack, E label channels.
+D dimensions of a point, F features, K classes or draws, m samples in a pack, E label channels.
 Pixels lie in [-1, 1] wherever an image passes from one room to another.
 """
 
@@ -32,6 +32,20 @@ class PointBatch(NamedTuple):
 
     point: Tensor
     label: Tensor
+
+
+class Posterior(NamedTuple):
+    """What an encoder says of the latents of a batch of images.
+
+    Attributes:
+        mean: `[B, L]` of the normal q(z|x).
+        log_var: `[B, L]`, the logarithm of its variance.
+        kl: `[B, L]`, KL(q(z|x) || p(z)) of each dimension, in nats; `[B, 1]`, of all together, where only that is known.
+    """
+
+    mean: Tensor
+    log_var: Tensor
+    kl: Tensor
 
 
 class RunCard(NamedTuple):
@@ -241,6 +255,24 @@ class Density(Protocol):
 
     def log_prob(self, image: Tensor, *, samples: int = 100) -> Tensor:
         """Log p(x) or a lower bound of it, `[B]` nats per image, for `[B, C, H, W]` in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class ImportanceSampler(Protocol):
+    """A model with latents whose density is a mean of importance weights."""
+
+    def log_weights(self, batch: ImageBatch, *, samples: int, chunk: int) -> Tensor:
+        """Log p(x, z) - log q(z|x) `[K, B]` at K = `samples` draws of z for each image, `chunk` at a time."""
+        ...
+
+
+@runtime_checkable
+class LatentModel(Protocol):
+    """A model whose encoder gives a distribution of latents."""
+
+    def infer(self, batch: ImageBatch) -> Posterior:
+        """What q(z|x) is for each image; where the likelihood draws targets, for one draw of them."""
         ...
 
 

@@ -3,15 +3,12 @@
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
 
 from genlab.commandline import run_verb
 from genlab.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 log = logging.getLogger("genlab")
 
@@ -30,17 +27,17 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: no such run, no data, a wrong setting.
     """
-    if cfg.nll_samples < 0:
-        raise UserError(f"nll_samples must be at least 0, got {cfg.nll_samples}")
-    for name in ("nll_images", "batch_size"):
-        if cfg[name] is not None and cfg[name] < 1:
-            raise UserError(f"{name} must be at least 1, or null, got {cfg[name]}")
+    if cfg.batch_size is not None and cfg.batch_size < 1:
+        raise UserError(f"batch_size must be at least 1, or null, got {cfg.batch_size}")
     from pytorch_lightning import seed_everything
 
     from genlab import report
     from genlab.assembly import hush
     from genlab.checkpoint import find, load_data, load_model, pick_device
     from genlab.contracts import Density
+    from genlab.density_metrics import judge_density
+    from genlab.metric_choice import choose_metrics
+    from genlab.metrics.density_metric import DensityMetric
     from genlab.run_folder import write_json
     from genlab.sample_metrics import judge_samples
     from genlab.tables import table
@@ -48,15 +45,22 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     hush()
     began = time.perf_counter()
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
+    metrics = choose_metrics(model, cfg.metrics, trust=list(cfg.trust))
+    of_density = {name: one for name, one in metrics.items() if isinstance(one, DensityMetric)}
+    of_samples = {name: one for name, one in metrics.items() if name not in of_density}
     changes = {"batch_size": cfg.batch_size} if cfg.batch_size else {}
     datamodule = load_data(model, trust=list(cfg.trust), changes=changes)
     seed_everything(cfg.seed, verbose=False)
-    numbers = [[name, value, None] for name, value in _bound(model, datamodule).items()]
-    if cfg.nll_samples and isinstance(model, Density):
-        numbers.append(["test/nll", *_log_likelihood(model, datamodule, cfg.nll_samples, cfg.nll_images)])
-    judged = judge_samples(model, cfg.metrics, seed=cfg.seed, trust=list(cfg.trust))
-    numbers += [
-        [f"{name}/{key}", value, None] for name, one in judged.items() for key, value in one.numbers.items()
+    rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
+    densities = judge_density(model, of_density, datamodule, seed=cfg.seed)
+    samples = judge_samples(model, of_samples, seed=cfg.seed, trust=list(cfg.trust))
+    rows += [
+        [f"test/{key}", *number] for one in densities.values() for key, number in one.verdict.numbers.items()
+    ]
+    rows += [
+        [f"{name}/{key}", value, None, None]
+        for name, one in samples.items()
+        for key, value in one.numbers.items()
     ]
     outcome = {
         "run": str(cfg.run),
@@ -67,13 +71,14 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "images": datamodule.num_test,
         "unit": getattr(getattr(model, "likelihood", None), "unit", None),
         "seed": cfg.seed,
-        "nll": {
-            "samples": cfg.nll_samples,
-            "images": min(cfg.nll_images or datamodule.num_test, datamodule.num_test),
+        "metrics": {name: value for name, value, _, _ in rows},
+        "standard_error": {name: error for name, _, error, _ in rows if error is not None},
+        "monte_carlo_error": {name: error for name, _, _, error in rows if error is not None},
+        "lists": {f"test/{k}": v for one in densities.values() for k, v in one.verdict.lists.items()},
+        "protocols": {
+            **{name: one.stamp for name, one in densities.items()},
+            **{name: one.stamp for name, one in samples.items()},
         },
-        "metrics": {name: value for name, value, _ in numbers},
-        "protocols": {name: one.stamp for name, one in judged.items()},
-        "standard_error": {name: error for name, _, error in numbers if error is not None},
         "seconds": round(time.perf_counter() - began, 2),
         "versions": report.versions(),
     }
@@ -83,7 +88,9 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     log.info(f"{model.weights} weights of {model.checkpoint_path} on {datamodule.num_test:,} test images")
     if outcome["unit"]:
         log.info(f"in {outcome['unit']}, unless the name says otherwise")
-    log.info(table(numbers, ["", "value", "+- (Monte Carlo, images)"]))
+    log.info(table(rows, ["", "value", "+- (images)", "+- (Monte Carlo)"]))
+    if isinstance(model, Density) and not of_density:
+        log.info("  metrics=likelihood would estimate the log-likelihood, too")
     log.info(f"  {folder / 'evaluation.json'}")
     return outcome
 
@@ -105,26 +112,6 @@ def _bound(model: Any, datamodule: Any) -> dict[str, float]:
     metrics = trainer.test(model, datamodule=datamodule, verbose=False)[0]
     model.to(device).eval()  # the trainer leaves it on the CPU
     return {name: float(value) for name, value in metrics.items()}
-
-
-def _log_likelihood(model: Any, datamodule: Any, samples: int, images: int | None) -> tuple[float, float]:
-    """Mean and standard error of -log p(x) in nats per image, over test images spread evenly."""
-    import torch
-
-    n = datamodule.num_test
-    chosen = torch.zeros(n, dtype=torch.bool)
-    chosen[torch.linspace(0, n - 1, min(images or n, n)).round().long()] = (
-        True  # MNIST's first half is the easier
-    )
-    values: list[Tensor] = []
-    for batch in datamodule.test_dataloader():
-        here, chosen = chosen[: len(batch.image)], chosen[len(batch.image) :]
-        if here.any():
-            image = datamodule.on_after_batch_transfer(batch, 0).image[here].to(model.device)
-            with torch.no_grad():
-                values.append(-model.log_prob(image, samples=samples).cpu())
-    nll = torch.cat(values).double()
-    return float(nll.mean()), float(nll.std() / len(nll) ** 0.5)
 
 
 if __name__ == "__main__":

@@ -79,3 +79,15 @@ def traverse(z: Tensor, dims: Sequence[int], values: Sequence[float] | Tensor) -
     for row, dim in enumerate(dims):
         points[row, :, dim] = values
     return points
+
+
+def active(means: Tensor, threshold: float = 0.01) -> Tensor:
+    """Which latent dimensions are used: `[L]`, where Var_x E[z|x] is above the threshold.
+
+    Burda et al. 2016 (arXiv:1509.00519), sec. 5.2.
+
+    Args:
+        means: E[z|x] `[N, L]` of N images, at least 2.
+        threshold: of the variance.
+    """
+    return means.double().var(0) > threshold

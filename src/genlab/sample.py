@@ -187,7 +187,12 @@ def _latents(model: Any, cfg: DictConfig, n: int) -> "tuple[Tensor, list[Tensor]
 
     if isinstance(model, Reconstructor):
         images, labels = _images(model, cfg, n)
-        return model.encode(images, *labels), labels
+        z = model.encode(images, *labels)
+        if not z.is_floating_point():
+            raise UserError(
+                f"show={cfg.show} needs latents with ways between them; those of {type(model).__name__} are codes"
+            )
+        return z, labels
     if not isinstance(model, LatentSampler):
         raise UserError(f"show={cfg.show} needs a model with a latent space; {type(model).__name__} has none")
     with seeded(cfg.seed, getattr(model, "device", None)):

@@ -1,38 +1,34 @@
-"""Judges a trained model by metrics of its samples: builds them, draws, reads the data, stamps the numbers."""
+"""Judges a trained model by metrics of its samples: draws, reads the data, stamps the numbers."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from genlab.checkpoint import check_trust, load_data
-from genlab.config import build, plain
+from genlab.checkpoint import load_data
 from genlab.metrics.judging import Judgement, gather, judge
-from genlab.metrics.sample_metric import Samples
+from genlab.metrics.sample_metric import SampleMetric, Samples
 
 _AT_ONCE = 500
 """Samples drawn at a time."""
 
 
-def judge_samples(model: Any, chosen: Any, *, seed: int, trust: Sequence[str] = ()) -> dict[str, Judgement]:
+def judge_samples(
+    model: Any, metrics: Mapping[str, SampleMetric], *, seed: int, trust: Sequence[str] = ()
+) -> dict[str, Judgement]:
     """What the metrics say of a model, by the metric's name.
 
     Args:
         model: from `load_model`.
-        chosen: the config section `metrics`; None takes the run's own.
+        metrics: by name.
         seed: of the samples.
-        trust: further packages whose constructors the run's own section may call.
+        trust: further packages whose constructors the checkpoint may call.
 
     Raises:
         UserError: the data is not to be had, or a metric means nothing for it.
     """
-    nodes = model.run_config.get("metrics") if chosen is None else plain(chosen)
-    if not nodes:
+    if not metrics:
         return {}
-    if chosen is None:
-        check_trust(nodes, trust, Path(model.checkpoint_path))
-    metrics = {name: build(node, path=f"metrics.{name}") for name, node in nodes.items() if node}
     # in one order for all runs: what is learned of the training samples is learned once
     datamodule = load_data(model, trust=trust, changes={"seed": 0, "drop_last": False})
     loaders = {"train": datamodule.train_dataloader, "test": datamodule.test_dataloader}

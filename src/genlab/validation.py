@@ -52,6 +52,16 @@ def validate(cfg: DictConfig, *, facts_known: bool = True) -> None:
         raise UserError("\n".join(problems))
 
 
+def check_section(values: dict[str, Any], name: str) -> None:
+    """Checks one section, as plain data, like `validate` does all of them.
+
+    Raises:
+        UserError: all problems, one a line.
+    """
+    if problems := _check(values, values, name, facts_known=True):
+        raise UserError("\n".join(problems))
+
+
 def locate(target: str) -> Any:
     """The class or function that a `_target_` names.
 

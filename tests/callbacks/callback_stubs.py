@@ -20,12 +20,13 @@ from genlab.callbacks.ema import EMA
 from genlab.callbacks.graceful_stop import GracefulStop
 from genlab.callbacks.latent_projector import LatentProjector
 from genlab.callbacks.latent_traversal import LatentTraversal
+from genlab.callbacks.latent_use import LatentUse
 from genlab.callbacks.meter import Meter
 from genlab.callbacks.pictures import ReconstructionGrid, SampleGrid
 from genlab.callbacks.random_streams import RandomStreams
 from genlab.callbacks.throughput import Throughput
 from genlab.callbacks.watchdog import Watchdog
-from genlab.contracts import ImageBatch
+from genlab.contracts import ImageBatch, Posterior
 
 IMAGES, SIDE = 26, 4
 
@@ -102,6 +103,10 @@ class TinyModel(LightningModule):
     def encode(self, image: Tensor) -> Tensor:
         return self.encoder(image)
 
+    def infer(self, batch: ImageBatch) -> Posterior:
+        mean = self.encode(batch.image)
+        return Posterior(mean + 0.1 * torch.randn_like(mean), torch.zeros_like(mean), mean.square() / 2)
+
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z).tanh().view(-1, 1, SIDE, SIDE)
 
@@ -125,6 +130,7 @@ def all_callbacks(*, half_life: float | None = 20.0, every_n_steps: int | None =
         ReconstructionGrid(n=3),
         LatentTraversal(n=2, every_n_epochs=2),
         LatentProjector(n=3),
+        LatentUse(n=8),
     ]
 
 

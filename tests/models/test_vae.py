@@ -5,59 +5,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlab.contracts import Decoder, Density, Encoder, ImageBatch, Reconstructor, Sampler
+from genlab.contracts import (
+    Density,
+    ImageBatch,
+    ImportanceSampler,
+    LatentModel,
+    Reconstructor,
+    Sampler,
+)
 from genlab.errors import UserError
 from genlab.models.vae import VAE
 from genlab.networks.mlp import MLPDecoder, MLPEncoder
 from genlab.objectives.bounds import ELBO
-from genlab.objectives.likelihoods import Bernoulli, Gaussian
+from genlab.objectives.likelihoods import Bernoulli
 from genlab.schedules import Constant
-
-SHAPE = [1, 2, 2]
-SIGMA = 0.5
-# orthogonal columns, so that the true posterior of the linear-Gaussian model is diagonal
-W = torch.tensor([[0.6, 0.0], [0.0, 0.4], [0.8, 0.0], [0.0, -0.3]], dtype=torch.float64)
-
-
-class LinearDecoder(Decoder):
-    """x = W z, as `[B, 1, 1, 2, 2]`."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return (z @ W.to(z).T).view(-1, 1, *SHAPE)
-
-
-class PosteriorEncoder(Encoder):
-    """The true posterior of z, its mean shifted by `error`: precision I + W'W / sigma^2."""
-
-    def __init__(self, error: float) -> None:
-        super().__init__()
-        self.error = error
-
-    def forward(self, image: Tensor) -> Tensor:
-        precision = 1 + W.square().sum(0) / SIGMA**2
-        mean = (image.flatten(1).double() @ W) / SIGMA**2 / precision
-        return torch.cat([mean + self.error, (-precision.log()).expand_as(mean)], dim=1)
-
-
-def linear_gaussian(error: float = 0.0) -> VAE:
-    return VAE(
-        encoder=lambda out_features: PosteriorEncoder(error),
-        decoder=lambda latent_dim, params_per_value: LinearDecoder(),
-        likelihood=Gaussian(scale=SIGMA, dequantize=False),
-        loss=ELBO(),
-        optimizer=torch.optim.Adam,
-        scheduler=Constant(),
-        image_shape=SHAPE,
-        latent_dim=2,
-    ).double()
-
-
-def exact_log_prob(image: Tensor) -> Tensor:
-    """log N(x; 0, W W' + sigma^2 I), the density that the linear-Gaussian model has."""
-    covariance = W @ W.T + SIGMA**2 * torch.eye(4, dtype=torch.float64)
-    return torch.distributions.MultivariateNormal(torch.zeros(4).double(), covariance).log_prob(
-        image.flatten(1)
-    )
+from linear_gaussian import SHAPE, SIGMA, W, drawn, exact_log_prob, linear_gaussian
 
 
 @pytest.fixture
@@ -102,15 +64,46 @@ def test_importance_sampling_closes_the_gap_of_a_wrong_posterior(image):
     torch.testing.assert_close(many, exact, rtol=0, atol=0.05)
 
 
-def test_the_chunk_of_importance_sampling_changes_nothing_but_memory(image):
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 12, 10_000])
+def test_the_chunk_of_importance_sampling_changes_nothing_but_memory(chunk):
     model = linear_gaussian(0.3)
-    estimates = []
-    for chunk in (1, 10_000):
+    torch.manual_seed(1)
+    batch = drawn(3)
+    weights = []
+    for size in (chunk, 21):
         torch.manual_seed(0)
-        estimates.append(
-            torch.stack([model.log_prob(image, samples=7, chunk=chunk) for _ in range(400)]).mean(0)
-        )
-    torch.testing.assert_close(*estimates, rtol=0, atol=0.03)
+        weights.append(model.log_weights(batch, samples=7, chunk=size))
+    assert weights[0].shape == (7, 3)
+    torch.testing.assert_close(*weights, rtol=1e-12, atol=1e-12)
+
+
+def test_no_more_latents_are_decoded_at_once_than_the_chunk_says():
+    model, sizes = linear_gaussian(), []
+    model.decoder.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    for chunk in (2, 3, 7):
+        sizes.clear()
+        model.log_weights(drawn(3), samples=5, chunk=chunk)
+        assert max(sizes) <= chunk and sum(sizes) == 15
+
+
+def test_all_importance_weights_of_an_image_are_under_one_draw_of_its_target():
+    model, seen = small_vae(), []
+    log_prob = model.likelihood.log_prob
+    model.likelihood.log_prob = lambda params, target: seen.append(target) or log_prob(params, target)
+    model.log_weights(ImageBatch(torch.zeros(2, 1, 8, 8), torch.zeros(2).long()), samples=6, chunk=4)
+    assert len(seen) == 3 and all(torch.equal(target, seen[0]) for target in seen)
+    assert seen[0].shape == (2, 1, 8, 8)  # no copy for each draw
+
+
+def test_what_the_encoder_says_is_the_true_posterior_with_its_kl():
+    torch.manual_seed(0)
+    batch = drawn(5)
+    posterior = linear_gaussian().infer(batch)
+    precision = 1 + W.square().sum(0) / SIGMA**2
+    torch.testing.assert_close(posterior.log_var, -precision.log().expand(5, 2))
+    q = torch.distributions.Normal(posterior.mean, (0.5 * posterior.log_var).exp())
+    p = torch.distributions.Normal(torch.zeros(2).double(), torch.ones(2).double())
+    torch.testing.assert_close(posterior.kl, torch.distributions.kl_divergence(q, p))
 
 
 def small_vae(beta: float = 1.0) -> VAE:
@@ -129,7 +122,8 @@ def small_vae(beta: float = 1.0) -> VAE:
 
 def test_it_is_what_callbacks_and_verbs_ask_for():
     model = small_vae()
-    assert isinstance(model, Sampler) and isinstance(model, Reconstructor) and isinstance(model, Density)
+    for kind in (Sampler, Reconstructor, Density, ImportanceSampler, LatentModel):
+        assert isinstance(model, kind)
 
 
 def test_equal_seeds_give_equal_samples_and_leave_the_global_stream_alone():

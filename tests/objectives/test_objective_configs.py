@@ -18,7 +18,8 @@ LOSSES = sorted(path for path in (CONF / "loss").glob("*.yaml") if ".adversarial
 
 
 def test_the_options_are_found():
-    assert {"bernoulli", "gaussian"} <= {path.stem for path in LIKELIHOODS}
+    known = {"bernoulli", "gaussian", "discretized_logistic", "categorical", "continuous_bernoulli"}
+    assert known <= {path.stem for path in LIKELIHOODS}
     assert {"elbo", "beta", "capacity", "iwae"} <= {path.stem for path in LOSSES}
 
 
@@ -32,6 +33,20 @@ def test_a_likelihood_takes_an_image_through_all_it_does(path):
     for picture in (likelihood.mean(params), likelihood.sample(params)):
         assert picture.shape == image.shape and picture.abs().max() <= 1
     assert likelihood.unit.startswith("nats, ")
+
+
+@pytest.mark.parametrize("path", LIKELIHOODS, ids=lambda path: path.stem)
+def test_many_draws_are_held_against_one_target_without_copies_of_it(path):
+    torch.manual_seed(0)
+    likelihood = instantiate(OmegaConf.load(path))
+    params = torch.randn(5, 4, likelihood.params_per_value, 3, 2, 2)
+    target = likelihood.target(torch.rand(4, 3, 2, 2) * 2 - 1)
+    each = torch.stack([likelihood.log_prob(draw, target) for draw in params])
+    torch.testing.assert_close(likelihood.log_prob(params, target), each)
+    torch.testing.assert_close(
+        likelihood.mean(params), torch.stack([likelihood.mean(draw) for draw in params])
+    )
+    assert likelihood.sample(params).shape == (5, 4, 3, 2, 2)
 
 
 @pytest.mark.parametrize("option", [path.stem for path in LOSSES])

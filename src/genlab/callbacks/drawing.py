@@ -65,6 +65,15 @@ def known_labels(model: LightningModule, label: Tensor) -> tuple[Tensor, ...]:
     return (label,) if knows else ()
 
 
+def refuse_codes(callback: Callback, model: LightningModule) -> None:
+    """Refuses a model whose latents are numbers of codes, which do not lie near each other."""
+    if hasattr(model, "num_codes"):
+        raise UserError(
+            f"{type(callback).__name__} needs latents that can be moved, and those of {type(model).__name__} "
+            "are codes: set this callback to null"
+        )
+
+
 def is_due(trainer: Trainer, every_n_epochs: int) -> bool:
     """Whether this epoch is drawn: every so many, and the last."""
     if trainer.sanity_checking:

@@ -13,6 +13,7 @@ from genlab.callbacks.drawing import (
     check_model,
     class_names,
     known_labels,
+    refuse_codes,
 )
 from genlab.callbacks.run_log import RunLog, run_logs
 from genlab.contracts import ImageBatch, Reconstructor
@@ -44,6 +45,7 @@ class LatentProjector(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
+        refuse_codes(self, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._first.clear()

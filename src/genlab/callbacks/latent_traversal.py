@@ -14,6 +14,7 @@ from genlab.callbacks.drawing import (
     is_due,
     known_labels,
     publish,
+    refuse_codes,
 )
 from genlab.contracts import Reconstructor
 from genlab.errors import UserError
@@ -54,6 +55,7 @@ class LatentTraversal(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
+        refuse_codes(self, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._first.clear()

@@ -43,6 +43,9 @@ class RunLog:
     def log_picture(self, name: str, picture: Tensor, step: int) -> None:
         """Adds a picture `[1 or 3, h, w]` in [0, 1]."""
 
+    def log_histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Shows how numbers `[N]` are distributed."""
+
     def log_latents(self, name: str, latents: Tensor, labels: list[str], thumbnails: Tensor) -> None:
         """Shows points in their space, in place of what was shown under this name.
 

@@ -17,6 +17,11 @@ _COLLAPSED = (
     "the fakes are all alike: diversity is {mean:.3f} of the data's over the last {window} steps; "
     "try model/loss=relativistic with model/penalty=r1_r2, model.pack=2, or lower learning rates"
 )
+_NOT_USED = (
+    "the posterior has collapsed: {mean:.0%} of the latent dimensions are in use over the last {window} "
+    "validations, and the decoder does without the others; try a model.loss.beta that is smaller or rises from "
+    "0, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
+)
 
 
 @dataclass
@@ -75,3 +80,13 @@ def signs(*, pinned: float | None, diversity: float | None, window: int) -> list
     if diversity is not None:
         found.append(Sign("diversity", 0, diversity, window, _COLLAPSED))
     return found
+
+
+def collapse(within: float, window: int) -> Sign:
+    """The sign of a variational autoencoder that encodes nothing: the part of its latents that is in use.
+
+    Args:
+        within: the part is to stay above this.
+        window: validations over which means are taken.
+    """
+    return Sign("active_units", 0, within, window, _NOT_USED)

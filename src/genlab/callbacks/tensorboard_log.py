@@ -82,6 +82,11 @@ class TensorBoardLog(RunLog, TensorBoardLogger):
         self.experiment.add_image(name, picture, step)
 
     @rank_zero_only
+    def log_histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Adds to the pages `distributions` and `histograms`."""
+        self.experiment.add_histogram(name, values, step)
+
+    @rank_zero_only
     def log_latents(self, name: str, latents: Tensor, labels: list[str], thumbnails: Tensor) -> None:
         """Fills the page `projector`, with the thumbnails as sprites."""
         assert self._folder is not None

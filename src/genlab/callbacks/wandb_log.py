@@ -84,6 +84,13 @@ class WandbLog(RunLog, Logger):
         pixels = picture.detach().cpu().mul(255).round().byte().permute(1, 2, 0).numpy()  # [h, w, 1 or 3]
         self._run.log({name: wandb.Image(pixels), "step": step})
 
+    @rank_zero_only
+    def log_histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Adds a histogram to the run's charts."""
+        import wandb
+
+        self._run.log({name: wandb.Histogram(values.tolist()), "step": step})
+
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: see `describe`."""
 

@@ -52,7 +52,7 @@ def configure(module: LightningModule, optimizer: Optimizer, schedule: Schedule 
     if isinstance(schedule, Constant):
         return {"optimizer": optimizer}
     if isinstance(schedule, Plateau):
-        return {"optimizer": optimizer, "lr_scheduler": _plateau(optimizer, schedule)}
+        return {"optimizer": optimizer, "lr_scheduler": _spoken(module, _plateau(optimizer, schedule))}
     total = total_steps(module.trainer)
     if total is None:
         raise UserError(
@@ -60,7 +60,10 @@ def configure(module: LightningModule, optimizer: Optimizer, schedule: Schedule 
             "in epochs or steps: set trainer.max_epochs or trainer.max_steps, or model/scheduler=constant"
         )
     scheduler = LambdaLR(optimizer, lambda step: schedule.multiplier(step, total))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": _spoken(module, {"scheduler": scheduler, "interval": "step"}),
+    }
 
 
 def total_steps(trainer: Trainer) -> int | None:
@@ -86,10 +89,11 @@ def steps_per_epoch(trainer: Trainer) -> int | None:
 
 
 def step_schedules(module: LightningModule) -> None:
-    """Steps every schedule; a family that steps its optimizers by hand calls this once a batch."""
+    """Steps every schedule but `Plateau`; a family that steps its optimizers by hand calls this once a batch."""
     schedulers = module.lr_schedulers() or []
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-        scheduler.step()  # type: ignore[call-arg]
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
 
 def step_plateau(module: LightningModule) -> None:
@@ -137,6 +141,11 @@ def clip_gradients(
         torch.nn.utils.clip_grad_value_(parameters, limit)
     else:
         torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+
+def _spoken(module: LightningModule, scheduler: dict[str, Any]) -> dict[str, Any]:
+    """What Lightning wants to know of a scheduler: of one that the family steps by hand nothing, or it warns."""
+    return scheduler if module.automatic_optimization else {"scheduler": scheduler["scheduler"]}
 
 
 def _plateau(optimizer: Optimizer, schedule: Plateau) -> dict[str, Any]:

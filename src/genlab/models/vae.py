@@ -4,6 +4,7 @@ Letters in shapes: B batch, C channels, H height, W width, L latent dimensions, 
 K importance samples.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,14 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genlab.contracts import Decoder, Encoder, ImageBatch
+from genlab.contracts import Decoder, Encoder, ImageBatch, Posterior
 from genlab.errors import UserError
 from genlab.kl_schedules import Constant, KLSchedule
 from genlab.models.annealing import Annealing
 from genlab.models.classes import LabelInputs, asked_classes, in_pieces
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.models.output_bias import OutputBias
-from genlab.models.variational_terms import bound_terms, doubts, log_evidence
+from genlab.models.variational_terms import bound_terms, doubts, importance_weights, infer
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.likelihoods import Likelihood
 from genlab.objectives.priors import Prior, Standard, check_prior
@@ -39,6 +40,7 @@ class VAE(LightningModule):
         "what is trained, what is judged (nats per image)": ["train/objective", "val/loss"],
         "reconstruction (nats per image)": ["train/reconstruction", "val/reconstruction"],
         "KL from the prior (nats per image)": ["train/kl", "val/kl"],
+        "latent dimensions in use": ["val/active_units"],
         "learning rate": ["train/lr"],
         "images per second": ["rate/images_per_second"],
     }
@@ -134,9 +136,13 @@ class VAE(LightningModule):
         """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
         return bound_terms(self, batch, samples=samples, densities=densities)
 
+    def infer(self, batch: ImageBatch) -> Posterior:
+        """What the encoder says of a batch, for one draw of the targets."""
+        return infer(self, batch)
+
     @torch.no_grad()
     def log_prob(
-        self, image: Tensor, label: Tensor | int | None = None, *, samples: int = 100, chunk: int = 4000
+        self, image: Tensor, label: Tensor | int | None = None, *, samples: int = 100, chunk: int = 1000
     ) -> Tensor:
         """Importance-sampled lower bound of log p(x), tighter with more samples (arXiv:1509.00519, eq. 8).
 
@@ -150,9 +156,16 @@ class VAE(LightningModule):
             `[B]` nats per image.
         """
         self._check_image(image)
+        known = self._label(image, label)
+        batch = ImageBatch(image, torch.zeros(len(image), dtype=torch.int64) if known is None else known)
+        return self.log_weights(batch, samples=samples, chunk=chunk).logsumexp(0) - math.log(samples)
+
+    @torch.no_grad()
+    def log_weights(self, batch: ImageBatch, *, samples: int, chunk: int = 1000) -> Tensor:
+        """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z for each image, all under one draw of its target."""
         if samples < 1:
             raise UserError(f"samples must be at least 1, got {samples}")
-        return log_evidence(self, image, self._label(image, label), samples=samples, chunk=chunk)
+        return importance_weights(self, batch, samples=samples, chunk=chunk)
 
     # -- training and judging -------------------------------------------------------------------------
 

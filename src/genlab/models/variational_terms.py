@@ -4,13 +4,12 @@ Letters in shapes: K draws of z per image, B batch, C channels, H height, W widt
 per value.
 """
 
-import math
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from genlab.contracts import ImageBatch
+from genlab.contracts import ImageBatch, Posterior
 from genlab.models.classes import LabelInputs
 from genlab.objectives.bounds import Terms
 from genlab.objectives.gaussians import log_normal
@@ -52,36 +51,39 @@ def bound_terms(model: Autoencoder, batch: ImageBatch, *, samples: int, densitie
     return Terms(log_px, z, mean, log_var, kl, log_p)
 
 
-def log_evidence(
-    model: Autoencoder, image: Tensor, label: Tensor | None, *, samples: int, chunk: int
-) -> Tensor:
-    """The bound of log p(x) by `samples` importance weights, `[B]`; so many latents at once as `chunk` says."""
-    target = model.likelihood.target(image)
+def infer(model: Autoencoder, batch: ImageBatch) -> Posterior:
+    """What the encoder says of a batch; the KL of all dimensions together, `[B, 1]`, where it is known by draws only."""
+    terms = bound_terms(model, batch, samples=1, densities=False)
+    kl = terms.divergence[0, :, None] if terms.kl is None else terms.kl
+    return Posterior(terms.mean, terms.log_var, kl)
+
+
+def importance_weights(model: Autoencoder, batch: ImageBatch, *, samples: int, chunk: int) -> Tensor:
+    """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z for each image, all under one draw of its target.
+
+    The images are encoded once; the noise is drawn before the first latent is decoded, so that `chunk`, how many are
+    decoded at once, changes nothing but memory, unless the prior itself draws.
+    """
+    target, label = model.likelihood.target(batch.image), None if model.labels is None else batch.label
     mean, log_var = model.posterior(model.likelihood.as_image(target), label)
-    total = torch.full((len(image),), -math.inf, device=image.device, dtype=mean.dtype)
-    done = 0
-    while done < samples:
-        k = min(max(1, chunk // len(image)), samples - done)
-        total = torch.logaddexp(total, log_weights(model, target, label, mean, log_var, k).logsumexp(0))
-        done += k
-    return total - math.log(samples)
-
-
-def log_weights(
-    model: Autoencoder, target: Tensor, label: Tensor | None, mean: Tensor, log_var: Tensor, k: int
-) -> Tensor:
-    """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z per image."""
-    z = draw(k, mean, log_var)
-    log_q = log_normal(z, mean, log_var).sum(-1)  # [K, B]
-    return log_likelihood(model, z, target, label) + model.prior.log_prob(z, label) - log_q
+    z = draw(samples, mean, log_var)  # [K, B, L]
+    weights = z.new_empty(z.shape[:2])
+    rows, draws = min(chunk, len(mean)), max(1, chunk // len(mean))
+    for k in range(0, samples, draws):
+        for b in range(0, len(mean), rows):
+            part = slice(b, b + rows)
+            some, classes = z[k : k + draws, part], None if label is None else label[part]
+            log_q = log_normal(some, mean[part], log_var[part]).sum(-1)
+            log_p = model.prior.log_prob(some, classes)
+            weights[k : k + draws, part] = log_likelihood(model, some, target[part], classes) + log_p - log_q
+    return weights
 
 
 def log_likelihood(model: Autoencoder, z: Tensor, target: Tensor, label: Tensor | None) -> Tensor:
     """Log p(x|z) `[K, B]` at latents `[K, B, L]`, of targets `[B, C, H, W]` and classes `[B]`."""
-    k = len(z)
-    if k > 1:
-        target, label = target.repeat(k, 1, 1, 1), None if label is None else label.repeat(k)  # [K*B, ...]
-    return model.likelihood.log_prob(model.params(z.flatten(0, 1), label), target).view(z.shape[:2])
+    labels = None if label is None else label.repeat(len(z))  # [K*B]
+    params = model.params(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])  # [K, B, P, C, H, W]
+    return model.likelihood.log_prob(params, target)
 
 
 def draw(k: int, mean: Tensor, log_var: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from genlab.contracts import Decoder, Discriminator, Encoder, Generator
 from genlab.layers.labelled import LabelledSequential
-from genlab.layers.norms import ClassNorm, NormName, norm2d
+from genlab.layers.norms import NormName, norm2d
 from genlab.layers.sizes import Size, doublings
+from genlab.layers.strided import doubling_conv, halving_conv, init_weights
 from genlab.networks.stages import stage_sizes
 
 
@@ -47,7 +48,7 @@ class DCGANEncoder(Encoder):
         super().__init__()
         layers, features = _halving(image_shape, width, norm, in_channels=image_shape[0] + extra_channels)
         head = nn.Linear(features, out_features)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), head).apply(_init_weights)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), head).apply(init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.layers(image)
@@ -84,8 +85,8 @@ class DCGANDecoder(Decoder):
         """
         super().__init__()
         layers = _doubling(image_shape, width, norm, latent_dim=latent_dim)
-        output = _up(width, params_per_value * image_shape[0], image_shape[1:], bias=False)
-        self.layers = nn.Sequential(*layers, output).apply(_init_weights)
+        output = doubling_conv(width, params_per_value * image_shape[0], image_shape[1:], bias=False)
+        self.layers = nn.Sequential(*layers, output).apply(init_weights)
         self.shape = (params_per_value, *image_shape)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -122,8 +123,8 @@ class DCGANGenerator(Generator):
         """
         super().__init__()
         layers = _doubling(image_shape, width, norm, latent_dim=latent_dim, num_classes=num_classes)
-        output = _up(width, image_shape[0], image_shape[1:], bias=True)
-        self.layers = LabelledSequential(*layers, output, nn.Tanh()).apply(_init_weights)
+        output = doubling_conv(width, image_shape[0], image_shape[1:], bias=True)
+        self.layers = LabelledSequential(*layers, output, nn.Tanh()).apply(init_weights)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return self.layers(z, label)
@@ -157,7 +158,7 @@ class DCGANDiscriminator(Discriminator):
         super().__init__()
         in_channels = pack * (image_shape[0] + extra_channels)
         layers, self.num_features = _halving(image_shape, width, norm, in_channels=in_channels)
-        self.layers = nn.Sequential(*layers, nn.Flatten()).apply(_init_weights)
+        self.layers = nn.Sequential(*layers, nn.Flatten()).apply(init_weights)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -168,9 +169,9 @@ def _halving(
 ) -> tuple[list[nn.Module], int]:
     """The layers from an image down to the smallest size, and how many features they give."""
     sizes, channels = _stages(image_shape, width)
-    layers = [_down(in_channels, channels[0], bias=True), nn.LeakyReLU(0.2)]
+    layers = [halving_conv(in_channels, channels[0], bias=True), nn.LeakyReLU(0.2)]
     for before, after in pairwise(channels):
-        layers += [_down(before, after, bias=norm == "none"), norm2d(norm, after), nn.LeakyReLU(0.2)]
+        layers += [halving_conv(before, after, bias=norm == "none"), norm2d(norm, after), nn.LeakyReLU(0.2)]
     return layers, channels[-1] * math.prod(sizes[-1])
 
 
@@ -188,7 +189,7 @@ def _doubling(
     layers: list[nn.Module] = [stem, nn.Unflatten(1, (channels[-1], *sizes[-1]))]
     layers += [norm2d(norm, channels[-1], num_classes), nn.ReLU()]
     for before, after, size in zip(channels[:0:-1], channels[-2::-1], sizes[-2:0:-1], strict=True):
-        layers.append(_up(before, after, size, bias=norm == "none"))
+        layers.append(doubling_conv(before, after, size, bias=norm == "none"))
         layers += [norm2d(norm, after, num_classes), nn.ReLU()]
     return layers
 
@@ -197,29 +198,3 @@ def _stages(image_shape: Sequence[int], width: int) -> tuple[list[Size], list[in
     """Sizes from the image down, and the channels of each but the image."""
     sizes = stage_sizes("dcgan", image_shape)
     return sizes, doublings(width, len(sizes) - 1)
-
-
-def _down(before: int, after: int, *, bias: bool) -> nn.Module:
-    """From a side s to s // 2."""
-    return nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=bias)
-
-
-def _up(before: int, after: int, size: Sequence[int], *, bias: bool) -> nn.Module:
-    """From sides s // 2 to exactly s: 2 (s // 2), and one more where s is odd."""
-    odd = (size[0] % 2, size[1] % 2)
-    return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=odd, bias=bias)
-
-
-def _init_weights(module: nn.Module) -> None:
-    """Weights N(0, .02), scales of the norms N(1, .02), biases 0 (Radford 2016, sec. 4)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, ClassNorm):
-        nn.init.normal_(module.scale, 1.0, 0.02)
-        return
-    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
-        nn.init.normal_(module.weight, 1.0, 0.02)
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)

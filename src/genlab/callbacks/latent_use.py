@@ -1,0 +1,111 @@
+"""How much of the latent space is used, after each validation, and a warning where almost nothing is."""
+
+import logging
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from genlab.callbacks.drawing import FirstImages, check_counts, check_model
+from genlab.callbacks.ranks import gather
+from genlab.callbacks.run_log import run_logs
+from genlab.callbacks.signs import collapse
+from genlab.contracts import ImageBatch, LatentModel
+from genlab.errors import UserError
+from genlab.latents import active
+from genlab.seeding import seeded
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+"""Images that are encoded at once."""
+
+
+class LatentUse(Callback):
+    """Logs `val/active_units` and shows KL by dimension, of the first validation images of each rank.
+
+    A unit is active where Var_x E[z|x] is above a threshold (Burda et al. 2016, sec. 5.2). Where almost none
+    is over several validations the posterior has collapsed onto the prior: a warning, once, says what to try.
+    The noise is the same each time and leaves the random streams alone.
+    """
+
+    def __init__(
+        self, *, n: int = 1000, threshold: float = 0.01, collapsed: float | None = 0.1, patience: int = 3
+    ) -> None:
+        """Creates the callback.
+
+        Args:
+            n: Validation images at most, on each process, at least 2.
+            threshold: Of the variance above which a unit is active, at least 0.
+            collapsed: Warns where a smaller part of the units is active, between 0 and 0.5; None: never.
+            patience: Validations over which that part is averaged, at least 1.
+
+        Raises:
+            UserError: If a number is out of range.
+        """
+        check_counts("latent_use", patience=patience)
+        if n < 2 or threshold < 0:
+            raise UserError(
+                f"callbacks.latent_use.n must be at least 2 and threshold at least 0, got {n} and {threshold}"
+            )
+        if collapsed is not None and not 0 < collapsed <= 0.5:
+            raise UserError(
+                f"callbacks.latent_use.collapsed must be between 0 and 0.5, or null for never, got {collapsed}"
+            )
+        self.threshold = threshold
+        self._sign = None if collapsed is None else collapse(collapsed, patience)
+        self._first = FirstImages(n)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        check_model(self, pl_module, LatentModel, ("infer",))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._first.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx == 0 and not trainer.sanity_checking:
+            self._first.add(batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        found = [part for part in gather(trainer, self._infer(trainer, pl_module)) if part is not None]
+        if not found:
+            return
+        means, kl = (torch.cat(tensors) for tensors in zip(*found, strict=True))  # [N, L] of all ranks
+        if len(means) < 2:
+            return
+        units = active(means, self.threshold)
+        pl_module.log("val/active_units", float(units.sum()), batch_size=1, sync_dist=trainer.world_size > 1)
+        if trainer.is_global_zero:
+            for run_log in run_logs(trainer):
+                run_log.log_histogram("val/kl_per_dimension", kl.mean(0), trainer.global_step)
+        sentence = self._sign.add(float(units.double().mean())) if self._sign else None
+        if sentence and trainer.is_global_zero:
+            log.warning(f"epoch {trainer.current_epoch + 1}, step {trainer.global_step:,}: {sentence}")
+
+    def _infer(self, trainer: Trainer, model: LightningModule) -> tuple[Tensor, Tensor] | None:
+        """E[z|x] and KL `[N, L]` of this rank's images, on the CPU."""
+        first = self._first.take()
+        if first is None:
+            return None
+        pieces = zip(first.image.split(_AT_ONCE), first.label.split(_AT_ONCE), strict=True)
+        with torch.no_grad(), trainer.precision_plugin.forward_context(), seeded(0, model.device):
+            assert isinstance(model, LatentModel)
+            found = [model.infer(ImageBatch(*piece)) for piece in pieces]
+        mean, _, kl = (torch.cat(tensors).float().cpu() for tensors in zip(*found, strict=True))
+        return mean, kl
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sign": self._sign.state() if self._sign else None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self._sign and state_dict["sign"]:
+            self._sign.restore(state_dict["sign"])
