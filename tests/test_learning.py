@@ -54,4 +54,5 @@ def test_the_vqvae_beats_it_even_where_its_codes_are_paid_for(tmp_path):
     final = train(cfg, folder=tmp_path / "run")["final"]
     assert final["val/reconstruction"] < guess - 80
     assert final["val/loss"] < guess - 30
-    assert final["val/used_codes"] > 20
+    assert final["val/prior"] < 48  # knows more than that there are 16 codes of 32: 16 log 32 = 55.5
+    assert final["val/used_codes"] > 10

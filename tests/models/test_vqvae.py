@@ -142,6 +142,21 @@ def test_a_likelihood_of_8_bit_values_has_bits_per_dimension(tmp_path):
     assert_close(metrics["val/bits_per_dim"], bits)
 
 
+def test_what_is_judged_is_the_mean_over_all_images(tmp_path):
+    parts: list[list[float]] = []
+
+    class Judge(Callback):
+        def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+            seen = module.see(batch.image)
+            rows = torch.stack([-seen.log_px, module.code_nll(seen.codes)], dim=1)
+            parts.extend(rows.tolist())
+
+    metrics = fit(tmp_path, vqvae(likelihood=Bernoulli("none")), Judge(), max_epochs=1).callback_metrics
+    assert len(parts) == 26
+    judged = torch.stack([metrics["val/reconstruction"], metrics["val/prior"]])
+    assert_close(judged, torch.tensor(parts).mean(0))
+
+
 def test_the_codebooks_use_is_that_of_the_whole_split(tmp_path):
     model = vqvae()
     counts = torch.zeros(3)

@@ -4,8 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from callback_stubs import Kill, Killed
-from vqvae_stubs import fit, vqvae
+from vqvae_stubs import Kill, Killed, fit, vqvae
 
 from comparisons import assert_same
 from genlab.networks.ema_quantizer import EMAQuantizer
@@ -21,7 +20,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("batches", [5, 10])
+@pytest.mark.parametrize("batches", [4, 10])  # the first between two batches that are accumulated
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, name, batches):
     settings = {"max_epochs": 2}

@@ -10,7 +10,7 @@ from gan_stubs import SHAPE
 from gan_stubs import callbacks as gan_callbacks
 from torch import Tensor
 
-from callback_stubs import Checkpoints, quiet_trainer, run  # isort: skip
+from callback_stubs import Checkpoints, Kill, Killed, quiet_trainer, run  # isort: skip
 
 from genlab.models.vqvae import VQVAE
 from genlab.networks.dcgan_maps import DCGANMapDecoder, DCGANMapEncoder
@@ -18,6 +18,8 @@ from genlab.networks.ema_quantizer import EMAQuantizer
 from genlab.networks.pixelcnn import GatedPixelCNN
 from genlab.objectives.likelihoods import Bernoulli
 from genlab.schedules import Constant
+
+__all__ = ["Kill", "Killed", "all_grids", "fit", "trained", "vqvae"]
 
 
 def vqvae(**changes: Any) -> VQVAE:
