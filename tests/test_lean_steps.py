@@ -1,5 +1,8 @@
 """What is left out of Lightning's training step changes no number, and only where nothing needs it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from pytorch_lightning import Callback
@@ -73,3 +76,24 @@ def test_a_callback_with_a_hook_inside_of_the_step_is_served(tmp_path):
 @pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2"])
 def test_precision_and_accumulation_go_the_whole_way(tmp_path, setting):
     assert type(loop_of(trained(tmp_path, setting))) is _AutomaticOptimization
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap")
+def test_a_step_fetches_no_memory_anew_that_the_last_one_freed():
+    script = """
+import resource, torch
+from genlab.lean_steps import keep_heap
+if {keep}: keep_heap()
+def step():
+    parts = [torch.ones(1 << 20) for _ in range(64)]  # 256 MB in pieces of 4
+    return sum(float(part[0]) for part in parts)
+step(), step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step(), step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {}
+    for keep in (True, False):
+        command = [sys.executable, "-c", script.format(keep=keep)]
+        faults[keep] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert faults[True] * 10 < faults[False]

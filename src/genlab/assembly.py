@@ -20,7 +20,7 @@ from genlab.config import build, plain
 from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
 from genlab.invocation import command
-from genlab.lean_steps import shorten_steps, spare_empty_hooks, spare_lookups
+from genlab.lean_steps import keep_heap, shorten_steps, spare_empty_hooks, spare_lookups
 from genlab.sweeps.jobs import read_record, settings
 from genlab.validation import validate
 
@@ -186,6 +186,7 @@ def build_trainer(config: dict[str, Any], folder: Path, model: LightningModule) 
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
     spare_lookups(trainer)
+    keep_heap()
     profiler: Any = vars(trainer)["profiler"]
     if getattr(profiler, "dirpath", "") is None:
         profiler.dirpath = folder

@@ -5,7 +5,9 @@ up to a millisecond a step, a fifth of a small network's on a CPU. What is left 
 no count in a checkpoint; tests/test_lean_steps.py holds that.
 """
 
+import ctypes
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -63,6 +65,25 @@ def spare_lookups(trainer: Trainer) -> None:
         nothing = nullcontext()
         vars(profiler)["profile"] = lambda action_name: nothing  # Lightning's own makes a generator a call
 
+
+def keep_heap() -> None:
+    """Lets glibc keep the memory that a step frees for the next one; does nothing where there is no glibc.
+
+    Left alone it gives the top of the heap back to the system after each backward pass and fetches it page by
+    page in the next forward pass: 6,000 page faults and a tenth of the time of a step of a small DCGAN on a CPU.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that glibc allows, and what it grows to by itself
+    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
 
 BETWEEN = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks inside of a step; Trainer callbacks that have one are served by Lightning's own loop."""

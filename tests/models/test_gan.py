@@ -149,7 +149,7 @@ def test_a_lazy_penalty_is_told_every_so_many_critic_updates(tmp_path):
 def test_weight_clipping_bounds_the_head_too(tmp_path):
     model = gan(penalty=WeightClip(0.01), loss=Wasserstein())
     fit(tmp_path, model, max_steps=3)
-    weights = [p.abs().max().item() for p in model._halves()["d"].parameters()]
+    weights = [p.abs().max().item() for p in model._halves["d"].parameters()]
     assert max(weights) == pytest.approx(0.01) and len(weights) == 4
 
 

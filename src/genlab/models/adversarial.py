@@ -129,8 +129,20 @@ def full(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
+def norm_and_clip(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
+    """The norm of all gradients together, before they are shortened to `limit`; None or 0: they are not."""
+    if limit:
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.linalg.vector_norm(
+        torch.stack(torch._foreach_norm(gradients))
+    )  # as torch's own, which sorts first
+
+
 def averages(told: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of each number over the parts of a batch."""
+    if len(told) == 1:
+        return dict(told[0])
     return {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}
 
 

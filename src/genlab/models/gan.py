@@ -5,6 +5,7 @@ samples in a pack, F features, K classes. A sample is an image `[C, H, W]` or a 
 """
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -24,6 +25,7 @@ from genlab.models.adversarial import (
     draw_latents,
     frozen,
     judge,
+    norm_and_clip,
     packed,
     target,
 )
@@ -181,9 +183,9 @@ class GAN(LightningModule):
             "d", shares, (discriminators(self, *batch, penalised=penalised) for batch in batches)
         )
         self.critic_updates += 1
-        self.penalty.after_step(self._halves()["d"].parameters())
+        self.penalty.after_step(self._halves["d"].parameters())
         if self.critic_updates % self.critic_steps == 0:
-            with frozen(self._halves()["d"]):
+            with frozen(self._halves["d"]):
                 told |= self._learn("g", shares, (generators(self, *batch) for batch in batches))
         return told
 
@@ -203,7 +205,7 @@ class GAN(LightningModule):
         """Measures and clips a half's gradient, here where mixed precision has unscaled it."""
         half = "g" if optimizer is self._both_optimizers()[0].optimizer else "d"
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._norms[half] = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or float("inf"))
+        self._norms[half] = norm_and_clip(parameters, self.gradient_clip)
 
     def _both_optimizers(self) -> list[Any]:
         """The generator's, then the discriminator's."""
@@ -231,16 +233,16 @@ class GAN(LightningModule):
         if self._total is None:
             check_endless(self.instance_noise, self.penalty)
         return [
-            configure(self, make_optimizer(factory, self._halves()[half].parameters()), schedule)
+            configure(self, make_optimizer(factory, self._halves[half].parameters()), schedule)
             for half, (factory, schedule) in self._recipes.items()
         ]
 
+    @cached_property
     def _halves(self) -> dict[str, nn.ModuleList]:
         """The modules that learn with the generator, and with the discriminator."""
-        return {
-            "g": nn.ModuleList([self.generator, self.conditioning.for_generator]),
-            "d": nn.ModuleList([self.discriminator, self.conditioning.for_discriminator]),
-        }
+        of = self.conditioning
+        modules = {"g": [self.generator, of.for_generator], "d": [self.discriminator, of.for_discriminator]}
+        return {half: nn.ModuleList(parts) for half, parts in modules.items()}
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """What the discriminator says of data it has not seen."""
