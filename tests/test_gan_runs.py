@@ -143,12 +143,14 @@ def test_points_are_no_images(command, ring, argument):
 def test_a_run_that_diverges_says_so_and_keeps_the_last_good_weights(command, tmp_path):
     code, _, err = command(
         "train", "model=gan", *TINY, "trainer.limit_train_batches=20", "model.generator_optimizer.lr=1e30",
-        "callbacks.watchdog.every_n_steps=5", "hydra.run.dir=out",
+        "callbacks.watchdog.every_n_steps=5", "callbacks.checkpoints.every_n_steps=1", "hydra.run.dir=out",
     )  # fmt: skip
     assert code == 3 and "Traceback" not in err
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["ended"] == "diverged"
-    for file in (tmp_path / "out" / "checkpoints").glob("*.ckpt"):
+    saved = list((tmp_path / "out" / "checkpoints").glob("*.ckpt"))
+    assert saved
+    for file in saved:
         weights = torch.load(file, weights_only=True)["state_dict"]
         assert all(torch.isfinite(value).all() for value in weights.values())
 
