@@ -1,5 +1,6 @@
 """From a validated config to the objects of a run: data first, then model, callbacks, loggers, trainer."""
 
+import atexit
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import distributed
 
 from genlab import run_folder
 from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
@@ -221,3 +223,12 @@ def fit(parts: Parts, checkpoint: Path | None) -> None:
         )
     except MisconfigurationException as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+    finally:
+        if distributed.is_available() and distributed.is_initialized():
+            atexit.register(_leave_processes)
+
+
+def _leave_processes() -> None:
+    """Ends gloo's threads before the interpreter does: at times that aborts a run that went well."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

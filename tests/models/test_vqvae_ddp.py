@@ -46,6 +46,8 @@ SCRIPT = """
         trained[name] = model.state_dict() | judged
     if rank == 0:
         torch.save(trained, os.path.join(out, f"{{processes}}.pt"))
+    if processes > 1:  # left to the exit, its threads abort the process at times
+        torch.distributed.destroy_process_group()
 """
 
 
