@@ -34,6 +34,7 @@ FLOOR_0 = {
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
+    "scatters": Place("", "torch PIL"),
     "schedules": Place("", ""),
     "kl_schedules": Place("", ""),
     "layers": Place("", "torch"),
@@ -47,7 +48,7 @@ FLOOR_1 = {
     ),
     "metrics": Place("errors atomic contracts layers seeding latents", "torch torchvision numpy sklearn"),
     "callbacks": Place(
-        "errors atomic tables job_progress contracts seeding latents pictures",
+        "errors atomic tables job_progress contracts seeding latents pictures scatters",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }
@@ -63,6 +64,7 @@ STAIRS = [
     "gate",
     "commandline",
     "checkpoint",
+    "shows",
     "lean_steps",
     "assembly",
     "report",
