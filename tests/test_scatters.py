@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genlab.scatters import scatter
+from genlab.scatters import class_scatter, scatter
 
 BLUE, RED = torch.tensor([0.55, 0.75, 0.95]), torch.tensor([0.85, 0.1, 0.1])
 SQUARE = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
@@ -63,3 +63,109 @@ def test_one_real_point_and_no_fake_have_a_picture():
 def test_what_is_no_plane_is_refused(real, fake, message):
     with pytest.raises(ValueError, match=message):
         scatter(real, fake)
+
+
+def _hexes(picture):
+    """The colours of a picture, each with the number of its pixels."""
+    pixels = (picture * 255).round().long().flatten(1)
+    values, counts = (pixels[0] * 65536 + pixels[1] * 256 + pixels[2]).unique(return_counts=True)
+    return {f"#{value:06x}": int(count) for value, count in zip(values, counts, strict=True)}
+
+
+FIRST, SECOND, THIRD = "#1f77b4", "#ff7f0e", "#2ca02c"
+DISC, SQUARE_OF_THE_LEGEND = 21, 11 * 11
+
+
+def _at(picture, colour):
+    """Mean row and column, in the plane, of a colour's pixels: the plane begins at (20, 48) and is 512 wide."""
+    wanted = torch.tensor([int(colour[k : k + 2], 16) for k in (1, 3, 5)])[:, None, None]
+    here = ((picture * 255).round() == wanted).all(0)[20:532, 48:560]
+    return here.nonzero().float().mean(0).tolist()
+
+
+def test_a_class_has_a_colour_and_stands_in_the_legend_where_it_is_there():
+    points = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [0.5, 0.0], [0.0, 0.5]])
+    picture = class_scatter(points, axes=("a", "b"), labels=torch.tensor([0, 2, 2, 0]), names=["x", "y", "z"])
+    found = _hexes(picture)
+    assert found[FIRST] == found[THIRD] == 2 * DISC + SQUARE_OF_THE_LEGEND and SECOND not in found
+
+
+def test_a_point_of_a_class_stands_where_its_numbers_say_with_y_upwards():
+    # all points span -1 to 1, the plane -1.1 to 1.1: x is at 511 (x + 1.1) / 2.2, y as far from the bottom
+    points = torch.tensor([[-1.0, -1.0], [0.5, 1.0], [1.0, 0.0]])
+    picture = class_scatter(points, axes=("", ""), labels=torch.tensor([0, 1, 2]), names=["", "", ""])
+    assert _at(picture, FIRST) == [511 - 23, 23]  # 511 * 0.1 / 2.2 = 23.2
+    assert _at(picture, SECOND) == [511 - 488, 372]  # 487.8 and 371.6
+    assert _at(picture, THIRD) == [511 - 256, 488]  # 255.5, to the even number
+
+
+def test_both_axes_of_latents_have_one_scale_and_tell_their_ends():
+    points = torch.tensor([[0.0, 0.0], [20.0, 1.0]])
+    picture = class_scatter(points, axes=("", ""))
+    same = class_scatter(points / 2, axes=("", ""))  # the same plane, other numbers beside it
+    plane = (slice(None), slice(20, 532), slice(48, 560))
+    assert torch.equal(picture[plane], same[plane]) and not torch.equal(picture, same)
+    rows = _coloured(picture[:, 20:532, 48:560], torch.tensor([0x1F, 0x77, 0xB4]) / 255)[:, 0]
+    assert rows.max() - rows.min() == 4 + 23  # discs of radius 2, at 255.5 -+ 511 / 22 / 2: 243.9 and 267.1
+
+
+def test_the_names_of_the_axes_and_classes_are_written_outside_the_plane():
+    points = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    bare, named = (class_scatter(points, axes=axes) for axes in (("", ""), ("z0", "z1")))
+    different = (bare != named).any(0).nonzero()
+    assert {bool(row < 20) for row, _ in different} == {True, False}  # y above the plane, x below
+    assert all(row < 20 or row >= 532 for row, _ in different)
+    labels = torch.tensor([0, 1])
+    one, other = (
+        class_scatter(points, axes=("", ""), labels=labels, names=names)
+        for names in (["ab", "c"], ["cd", "c"])
+    )
+    assert torch.equal(one[..., :582], other[..., :582])
+    assert not torch.equal(one[..., 582:600], other[..., 582:600])
+
+
+def test_without_labels_all_points_have_one_colour_and_there_is_no_legend():
+    picture = class_scatter(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), axes=("", ""))
+    assert picture.shape == (3, 20 + 512 + 20, 48 + 512 + 8)
+    assert _hexes(picture)[FIRST] == 2 * DISC
+
+
+def test_of_points_that_cover_each_other_the_last_is_on_top():
+    points = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    for labels, top in (([0, 1, 2], SECOND), ([1, 0, 2], FIRST)):
+        found = _hexes(
+            class_scatter(points, axes=("", ""), labels=torch.tensor(labels), names=["a", "b", "c"])
+        )
+        under = FIRST if top == SECOND else SECOND
+        assert found[top] == DISC + SQUARE_OF_THE_LEGEND and found[under] == SQUARE_OF_THE_LEGEND
+
+
+def test_points_that_are_broken_are_left_out_and_a_diverged_model_still_has_a_picture():
+    points = torch.tensor([[0.0, 0.0], [torch.nan, 0.0], [1.0, torch.inf], [1.0, 1.0]])
+    labels = torch.tensor([0, 1, 1, 0])
+    found = _hexes(class_scatter(points, axes=("", ""), labels=labels, names=["a", "b"]))
+    assert found[FIRST] == 2 * DISC + SQUARE_OF_THE_LEGEND and SECOND not in found
+    nothing = class_scatter(points * torch.nan, axes=("x", "y"), labels=labels, names=["a", "b"])
+    assert set(_hexes(nothing)) & {FIRST, SECOND} == set()
+
+
+def test_many_classes_have_colours_of_their_own_and_a_legend_that_fits():
+    points = torch.arange(80.0).view(40, 2)
+    picture = class_scatter(points, axes=("", ""), labels=torch.arange(40), names=[str(k) for k in range(40)])
+    assert picture.shape[1] == 20 + 512 + 20
+    assert sum(count >= DISC for count in _hexes(picture[:, 20:532, 48:560]).values()) >= 40 + 1
+    squares = [c for c, n in _hexes(picture[:, :, 560:]).items() if n >= SQUARE_OF_THE_LEGEND]
+    assert len(squares) == 27 + 2  # 28 lines of 18 pixels, the last says how many more; paper, and writing
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "message"),
+    [
+        (torch.zeros(4, 3), None, r"needs points \[N, 2\], got \[4, 3\]"),
+        (torch.zeros(2, 2), torch.tensor([0, 2]), "labels need a name each, got 2 names and label 2"),
+        (torch.zeros(2, 2), torch.tensor([0, -1]), "labels need a name each"),
+    ],
+)
+def test_what_has_no_place_or_no_name_is_refused(points, labels, message):
+    with pytest.raises(ValueError, match=message):
+        class_scatter(points, axes=("", ""), labels=labels, names=["a", "b"])
