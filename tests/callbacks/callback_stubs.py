@@ -134,7 +134,7 @@ def all_callbacks(*, half_life: float | None = 20.0, every_n_steps: int | None =
         InterpolationStrip(rows=2, every_n_epochs=2),
         LatentTraversal(n=2, every_n_epochs=2),
         LatentProjector(n=3),
-        LatentScatter(n=8),
+        LatentScatter(n=8, every_n_epochs=1),
         LatentArithmetic(n=2, every_n_epochs=2),
         LatentUse(n=8),
     ]

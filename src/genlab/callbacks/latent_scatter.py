@@ -22,13 +22,13 @@ from genlab.scatters import class_scatter
 
 
 class LatentScatter(Callback):
-    """Draws the encoded means of the first validation images, coloured by class: `samples/latents_epoch_0003.png`.
+    """Draws the encoded means of the first validation images, coloured by class: `samples/latents_epoch_0005.png`.
 
     Of more than two latent dimensions it shows their principal components, those of this epoch; see
     `genlab.latents.plane`. Of a conditional model, which is told the class, the classes should lie upon each other.
     """
 
-    def __init__(self, *, n: int = 500, every_n_epochs: int = 1) -> None:
+    def __init__(self, *, n: int = 500, every_n_epochs: int = 5) -> None:
         """Creates the callback.
 
         Args:

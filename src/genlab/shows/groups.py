@@ -53,23 +53,23 @@ def arithmetic(model: Any, cfg: DictConfig) -> Shown:
     keep_classes(cfg)
     datamodule = load_data(model, trust=list(cfg.trust))
     start, end = _pair(cfg, _class_names(datamodule))
-    seen = [(encode(model, batch, cfg), batch) for batch in validation(model, datamodule)]
-    latents = torch.cat([z for z, _ in seen])  # [N, L]
-    labels = torch.cat([batch.label for _, batch in seen])  # [N]
+    parts = [
+        (encode(model, batch, cfg), batch.label, batch.image[batch.label == start])
+        for batch in validation(model, datamodule)
+    ]
+    latents, labels, images = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     for name, label in (("from_class", start), ("to_class", end)):
         if not (labels == label).any():
             raise UserError(f"{name}={cfg[name]}: no validation image is of this class")
-    there = int((labels == start).sum())
-    n = cfg.n or min(N, there)
-    if n > there:
+    n = cfg.n or min(N, len(images))
+    if n > len(images):
         raise UserError(
-            f"show=arithmetic n={n} needs {n} validation images of class {cfg.from_class}, there are {there}"
+            f"show=arithmetic n={n} needs {n} validation images of class {cfg.from_class}, there are {len(images)}"
         )
-    image = torch.cat([batch.image[batch.label == start] for _, batch in seen])[:n]  # [n, C, H, W]
     z = shift(latents[labels == start][:n], difference(latents, labels, start, end), cfg.steps)  # [n, S, L]
     known = known_labels(model, labels.new_full((n * cfg.steps,), start))
     decoded = model.decode(z.flatten(0, 1), *known).unflatten(0, (n, cfg.steps))
-    rows = torch.cat([image[:, None], decoded], dim=1)  # [n, 1 + S, C, H, W]
+    rows = torch.cat([images[:n, None], decoded], dim=1)  # [n, 1 + S, C, H, W]
     return grid(rows.flatten(0, 1), n, columns=1 + cfg.steps)
 
 
@@ -84,19 +84,21 @@ def _pair(cfg: DictConfig, names: list[str]) -> tuple[int, int]:
     """The two classes that are asked for."""
     if not names:
         raise UserError("show=arithmetic needs data with classes, and this data has no labels")
-    start, end = (_class(cfg, name, names) for name in ("from_class", "to_class"))
+    start, end = (class_of(name, cfg[name], names) for name in ("from_class", "to_class"))
     if start == end:
         raise UserError(f"from_class and to_class must be two classes, got {cfg.to_class} twice")
     return start, end
 
 
-def _class(cfg: DictConfig, setting: str, names: list[str]) -> int:
-    """The class of a name, else of a number."""
-    asked = cfg[setting]
+def class_of(setting: str, asked: str | None, names: list[str]) -> int:
+    """The class that has the name which a setting asks for, else the number.
+
+    Raises:
+        UserError: nothing is asked for, or there is no such class.
+    """
     if asked is None:
-        raise UserError(
-            f"show=arithmetic needs two classes: give {setting}=..., a class of the data{did_you_mean('', names)}"
-        )
+        few = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise UserError(f"show=arithmetic needs two classes: give {setting}=..., one of {few}")
     if asked in names:
         return names.index(asked)
     if asked.isdecimal() and int(asked) < len(names):

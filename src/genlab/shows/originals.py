@@ -13,6 +13,9 @@ from torch import Tensor
 from genlab.contracts import ClassSampler, ImageBatch, Reconstructor
 from genlab.errors import UserError
 
+_AT_ONCE = 500
+"""Images that are encoded at once."""
+
 _WANTED = {"scatter": "latents that are points"}
 """What a show wants of latents, where it is not ways between them."""
 
@@ -51,12 +54,13 @@ def encoder(model: Any, cfg: DictConfig) -> Reconstructor:
 
 
 def encode(model: Any, batch: ImageBatch, cfg: DictConfig) -> Tensor:
-    """The latents `[B, L]` of images.
+    """The latents `[B, L]` of images, some at a time to spare memory.
 
     Raises:
         UserError: they are codes, which do not lie near each other.
     """
-    z = model.encode(batch.image, *known_labels(model, batch.label))
+    pieces = zip(batch.image.split(_AT_ONCE), batch.label.split(_AT_ONCE), strict=True)
+    z = torch.cat([model.encode(image, *known_labels(model, label)) for image, label in pieces])
     if not z.is_floating_point():
         wanted = _WANTED.get(cfg.show, "latents with ways between them")
         raise UserError(f"show={cfg.show} needs {wanted}; those of {type(model).__name__} are codes")
