@@ -32,7 +32,9 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_conditional_run_leaves_samples_classes_reconstructions_and_looks_at_its_latents(cvae):
     names = {file.name for file in (cvae / "samples").iterdir()}
     kinds = ("samples", "classes", "reconstructions", "traversal")
-    rare = {f"{kind}_epoch_0002.png" for kind in ("interpolation", "latents", "arithmetic")}  # at the end at least
+    rare = {
+        f"{kind}_epoch_0002.png" for kind in ("interpolation", "latents", "arithmetic")
+    }  # at the end at least
     assert names == {f"{kind}_epoch_000{k}.png" for kind in kinds for k in (1, 2)} | rare
 
 

@@ -31,13 +31,21 @@ FAMILIES = {
 PAIR = ("from_class=3", "to_class=8")
 
 
+class Runs(dict[str, Path]):
+    """A run of each family on the embedded digits, trained when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, family: str) -> Path:
+        train(compose([*FAMILIES[family]]), folder=self.folder / family)
+        self[family] = self.folder / family
+        return self[family]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each family on the embedded digits."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, settings in FAMILIES.items():
-        train(compose([*settings]), folder=folder / name)
-    return {name: folder / name for name in FAMILIES}
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +162,17 @@ def test_a_scatter_draws_what_it_writes(command, runs, tmp_path):
     ).float().mean() < 1e-3  # encoded alone or in a batch: a pixel's rounding
 
 
-def test_more_points_than_images_of_a_grid_are_drawn(command, runs):
-    code, _, err = command("sample", f"run={runs['vae']}", "show=scatter", "n=5000")
-    assert (code, err.strip()) == (2, "show=scatter n=5000 needs 5000 validation images, there are 150")
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (("show=scatter", "n=5000"), 5000),
+        (("show=interpolate", "n=80"), 160),
+        (("show=reconstruct", "n=151"), 151),
+    ],
+)
+def test_more_than_there_are_is_told(command, runs, words, needed):
+    code, _, err = command("sample", f"run={runs['vae']}", *words)
+    assert (code, err.strip()) == (2, f"{words[0]} needs {needed} validation images, there are 150: lower n")
 
 
 @pytest.mark.parametrize("family", ["vae", "cvae"])
@@ -227,6 +243,10 @@ CLASSES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
         (
             ("show=arithmetic", "from_class=3", "to_class=10"),
             "to_class=10 is no class of this data; did you mean 1?",
+        ),
+        (
+            ("show=arithmetic", "from_class=3", "to_class=red, 'x'=8"),
+            f"to_class=red, 'x'=8 is no class of this data; allowed: {CLASSES}",
         ),
         (
             ("show=arithmetic", "from_class=-1", "to_class=1"),

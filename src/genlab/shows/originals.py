@@ -39,7 +39,7 @@ def first_images(model: Any, datamodule: Any, cfg: DictConfig, n: int) -> ImageB
         if sum(len(part.image) for part in parts) >= n:
             return ImageBatch(*(torch.cat(tensors)[:n] for tensors in zip(*parts, strict=True)))
     there = sum(len(part.image) for part in parts)
-    raise UserError(f"show={cfg.show} n={cfg.n} needs {n} validation images, there are {there}")
+    raise UserError(f"show={cfg.show} needs {n} validation images, there are {there}: lower n")
 
 
 def encoder(model: Any, cfg: DictConfig) -> Reconstructor:
