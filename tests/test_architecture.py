@@ -31,6 +31,7 @@ FLOOR_0 = {
     "job_progress": Place("", ""),
     "contracts": Place("", "torch"),
     "code_contracts": Place("", "torch"),
+    "sequence_contracts": Place("", "torch"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
@@ -41,14 +42,19 @@ FLOOR_0 = {
     "objectives": Place("", "torch"),
 }
 FLOOR_1 = {
-    "networks": Place("errors contracts code_contracts layers", "torch"),
-    "data": Place("errors contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"),
-    "models": Place(
-        "errors contracts code_contracts objectives schedules kl_schedules seeding", "torch pytorch_lightning"
+    "networks": Place("errors contracts code_contracts sequence_contracts layers", "torch"),
+    "data": Place(
+        "errors contracts sequence_contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"
     ),
-    "metrics": Place("errors atomic contracts layers seeding latents", "torch torchvision numpy sklearn"),
+    "models": Place(
+        "errors contracts code_contracts sequence_contracts objectives schedules kl_schedules seeding",
+        "torch pytorch_lightning",
+    ),
+    "metrics": Place(
+        "errors atomic contracts sequence_contracts layers seeding latents", "torch torchvision numpy sklearn"
+    ),
     "callbacks": Place(
-        "errors atomic tables job_progress contracts seeding latents pictures scatters",
+        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures scatters",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }

@@ -130,3 +130,10 @@ def test_evaluate_refuses_in_a_sentence(command):
     assert (
         err.strip() == "nowhere: no such run; give the folder of a run, e.g. one of logs/*, or a .ckpt file"
     )
+
+
+@pytest.mark.parametrize("verb", ["sample", "evaluate"])
+def test_a_verb_that_takes_one_run_refuses_a_sweep_and_leaves_no_folder(command, tmp_path, verb):
+    code, _, err = command(verb, "-m", "run=a,b")
+    assert (code, err.strip()) == (2, f"python {verb}.py takes one run at a time: leave -m out")
+    assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,8 @@ def run_verb(task: Callable[[DictConfig], Any], *, config: str) -> None:
     """
     if config == "train" and "--list" in sys.argv[1:]:
         return _list()
+    if config != "train" and {"-m", "--multirun"} & set(sys.argv[1:]):
+        _exit(f"{invocation.verb(config)} takes one run at a time: leave -m out", 2)
     register_schemas()
     register_resolvers()
     leading.register_resolvers()
@@ -155,18 +157,8 @@ def _wants_trace() -> bool:
     return os.environ.get("HYDRA_FULL_ERROR") == "1" and "GENLAB_ERRORS" not in os.environ
 
 
-WITH_VALUE = {
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--package",
-    "-p",
-    "--cfg",
-    "-c",
-}
+_LONG = {"--config-dir", "--config-name", "--config-path", "--package", "--cfg"}
+WITH_VALUE = _LONG | {"-cd", "-cn", "-cp", "-p", "-c"}
 """Hydra's flags that are followed by a value."""
 
 

@@ -188,3 +188,11 @@ def test_the_terminal_shows_a_few_numbers_of_the_validation_the_watched_one_firs
     make_job(tmp_path, "seed=0", result=finished(1.0) | {"best": {"epoch": 1, "metrics": metrics}})
     header = ranking.summary(tmp_path).splitlines()[0].split()
     assert header == ["val/loss", "val/a", "val/b", "val/c", "folder"]  # nothing took time
+
+
+@pytest.mark.parametrize(("setting", "said"), [("data", True), ("model/likelihood", True), ("seed", False)])
+def test_numbers_that_do_not_compare_are_named(tmp_path, setting, said):
+    for k, value in enumerate(["1", "2"]):
+        make_job(tmp_path, f"{setting}={value}", result=finished(float(k)))
+    sentence = f"numbers of unlike {setting} do not compare: look at ranks within each"
+    assert (sentence in ranking.summary(tmp_path)) == said

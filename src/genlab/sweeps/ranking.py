@@ -24,6 +24,9 @@ from genlab.tables import duration, table
 _OTHERS = 3
 """Metrics on the terminal beside the watched one; sweep.csv has all."""
 
+_OF_OTHER_KINDS = ("data", "model/likelihood", "data.image_size", "data.channels")
+"""Settings across which a watched number is of other things, or in another unit."""
+
 
 @dataclass
 class Row:
@@ -170,6 +173,8 @@ def summary(sweep: Path) -> str:
     rows = read(sweep)
     settings = differing(rows)
     blocks = [_ranking(rows, settings)]
+    if unlike := [name for name in settings if name in _OF_OTHER_KINDS]:
+        blocks.append(f"numbers of unlike {' and '.join(unlike)} do not compare: look at ranks within each")
     if "seed" in settings and any(row.score is not None for row in rows):
         header, lines = _seeds(rows, settings)
         names = jobs.short_names(name for name in settings if name != "seed")
