@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genlab import scatters
 from genlab.scatters import class_scatter, scatter
 
 BLUE, RED = torch.tensor([0.55, 0.75, 0.95]), torch.tensor([0.85, 0.1, 0.1])
@@ -156,6 +157,26 @@ def test_many_classes_have_colours_of_their_own_and_a_legend_that_fits():
     assert sum(count >= DISC for count in _hexes(picture[:, 20:532, 48:560]).values()) >= 40 + 1
     squares = [c for c, n in _hexes(picture[:, :, 560:]).items() if n >= SQUARE_OF_THE_LEGEND]
     assert len(squares) == 27 + 2  # 28 lines of 18 pixels, the last says how many more; paper, and writing
+
+
+def test_a_legend_that_is_cut_says_how_many_are_missing():
+    classes = [(FIRST, str(k)) for k in range(40)]
+    cut = scatters._legend(classes)
+    assert cut.tobytes() == scatters._legend([*classes[:27], ("white", "and 13 more")]).tobytes()
+    assert cut.tobytes() != scatters._legend([*classes[:27], ("white", "and 14 more")]).tobytes()
+    assert (
+        scatters._legend([(FIRST, "a\n b" + 30 * "c")]).tobytes()
+        == scatters._legend([(FIRST, "a b" + 21 * "c")]).tobytes()
+    )
+
+
+def test_neighbours_among_very_many_classes_are_light_and_dark():
+    points = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    picture = class_scatter(
+        points, axes=("", ""), labels=torch.tensor([0, 1]), names=[str(k) for k in range(1000)]
+    )[:, 20:532, 48:560]
+    first, second = picture[:, 511 - 23, 23], picture[:, 511 - 488, 488]
+    assert first.max() - second.max() > 0.25
 
 
 @pytest.mark.parametrize(
