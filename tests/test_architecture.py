@@ -35,6 +35,7 @@ FLOOR_0 = {
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
+    "scatters": Place("", "torch PIL"),
     "schedules": Place("", ""),
     "kl_schedules": Place("", ""),
     "layers": Place("", "torch"),
@@ -53,7 +54,7 @@ FLOOR_1 = {
         "errors atomic contracts sequence_contracts layers seeding latents", "torch torchvision numpy sklearn"
     ),
     "callbacks": Place(
-        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures",
+        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures scatters",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }
@@ -69,6 +70,7 @@ STAIRS = [
     "gate",
     "commandline",
     "checkpoint",
+    "shows",
     "lean_steps",
     "assembly",
     "report",

@@ -1,5 +1,6 @@
 """Conditional variational runs as a user makes them: train, draw, transfer, and go wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,27 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_conditional_run_leaves_samples_classes_reconstructions_and_a_traversal(cvae):
+def test_a_conditional_run_leaves_samples_classes_reconstructions_and_looks_at_its_latents(cvae):
     names = {file.name for file in (cvae / "samples").iterdir()}
     kinds = ("samples", "classes", "reconstructions", "traversal")
-    assert names == {f"{kind}_epoch_000{k}.png" for kind in kinds for k in (1, 2)}
+    rare = {
+        f"{kind}_epoch_0002.png" for kind in ("interpolation", "latents", "arithmetic")
+    }  # at the end at least
+    assert names == {f"{kind}_epoch_000{k}.png" for kind in kinds for k in (1, 2)} | rare
+
+
+def test_it_is_judged_by_its_likelihood_and_by_what_a_classifier_reads_in_its_samples(command, cvae):
+    assert list(compose(["model=cvae"]).metrics) == ["nll", "latents", "classifier"]
+    assert list(compose(["model=cvae", "metrics=likelihood"]).metrics) == ["nll", "latents"]
+    small = {"n": 200} | {
+        f"classifier.{k}": v for k, v in dict(width=2, min_steps=1, epochs=1, folder="null").items()
+    }
+    quick = ["metrics.nll.k=2", "metrics.nll.n=5", *(f"metrics.classifier.{k}={v}" for k, v in small.items())]
+    code, out, err = command("evaluate", f"run={cvae}", *quick)
+    assert (code, err) == (0, "") and "classifier/label_agreement" in out and "test/nll" in out
+    judged = json.loads((cvae / "evaluation.json").read_text())
+    assert 0 <= judged["metrics"]["classifier/label_agreement"] <= 1
+    assert judged["protocols"]["classifier"]["fakes"] == 200
 
 
 def test_the_rows_of_a_traversal_are_of_the_class_of_their_image(cvae, monkeypatch):

@@ -124,7 +124,8 @@ def test_curves_are_those_of_metrics_csv(server: Server, runs: dict[str, Path]) 
 
 
 def test_pictures_are_those_of_the_run_folder(server: Server, runs: dict[str, Path]) -> None:
-    drawn = {"samples": [3, 6], "reconstructions": [3, 6], "traversal": [6]}
+    drawn = {"samples": [3, 6], "reconstructions": [3, 6]}
+    drawn |= {"interpolation": [6], "traversal": [6], "latents": [6], "arithmetic": [6]}
     for run, folder in runs.items():
         assert set(server.get("plugin/images/tags")[run]) == set(drawn)
         for tag, steps in drawn.items():

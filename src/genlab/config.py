@@ -43,7 +43,7 @@ class SampleConfig:
     """The closed root of sample.py."""
 
     run: str = "???"
-    n: int = 64
+    n: int | None = None
     seed: int = 0
     show: str = "samples"
     format: str = "png"
@@ -54,6 +54,9 @@ class SampleConfig:
     device: str = "auto"
     steps: int = 9
     dims: list[int] | None = None
+    interpolation: str | None = None
+    from_class: str | None = None
+    to_class: str | None = None
     label: int | None = None
     trust: list[str] = field(default_factory=list)
 

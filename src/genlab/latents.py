@@ -1,9 +1,10 @@
-"""Paths through a latent space: between two points, and along its axes.
+"""Ways through a latent space: between two points, along its axes, between groups; and a look at it in a plane.
 
-Letters in shapes: L latent dimensions.
+Letters in shapes: N images, n images of a group, L latent dimensions.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -91,3 +92,85 @@ def active(means: Tensor, threshold: float = 0.01) -> Tensor:
         threshold: of the variance.
     """
     return means.double().var(0) > threshold
+
+
+class Plane(NamedTuple):
+    """Latents seen from one side.
+
+    Attributes:
+        points: `[N, 2]`.
+        axes: what x and y are.
+    """
+
+    points: Tensor
+    axes: tuple[str, str]
+
+
+def plane(latents: Tensor) -> Plane:
+    """Latents in two dimensions: as they are where they have no more, else their two leading principal components.
+
+    The components are centred; the share of the variance that each holds stands in its name. What is not finite
+    has no part in them.
+
+    Args:
+        latents: `[N, L]`.
+    """
+    latents = latents.detach().cpu().float()
+    dims = latents.shape[1]
+    if dims <= 2:
+        flat = torch.nn.functional.pad(latents, (0, 2 - dims))
+        return Plane(flat, ("z0", "z1" if dims == 2 else ""))
+    finite = latents.isfinite().all(1)
+    points = latents.new_full((len(latents), 2), torch.nan)
+    centred = (latents[finite] - latents[finite].mean(0)).double()  # [n, L]
+    variances, directions = torch.linalg.eigh(centred.T @ centred)  # [L], [L, L]; the widest last
+    leading = directions[:, [-1, -2]]  # [L, 2]
+    # of a direction and its opposite the one whose largest number is positive
+    leading = leading * leading.gather(0, leading.abs().argmax(0, keepdim=True)).sign()
+    points[finite] = (centred @ leading).float()
+    shares = variances[[-1, -2]] / variances.sum().clamp_min(torch.finfo(variances.dtype).tiny)
+    first, second = (round(100 * float(share.clamp(0, 1))) for share in shares)
+    return Plane(points, (f"component 1 ({first} % of the variance)", f"component 2 ({second} %)"))
+
+
+def difference(latents: Tensor, labels: Tensor, start: int, end: int) -> Tensor:
+    """The mean latent of one class minus that of another: `[L]`, the way from `start` to `end`.
+
+    Attribute vectors: Larsen et al. 2016 (arXiv:1512.09300), sec. 4.2; White 2016 (arXiv:1609.04468), sec. 3.3.
+
+    Args:
+        latents: `[N, L]`.
+        labels: `[N]`, their classes.
+        start: the class that the way begins in.
+        end: the class that it leads to.
+
+    Raises:
+        ValueError: If there is nothing of one of the classes.
+    """
+    means = []
+    for label in (start, end):
+        group = latents[labels == label]
+        if len(group) == 0:
+            raise ValueError(f"there is nothing of class {label}")
+        means.append(group.mean(0))
+    return means[1] - means[0]
+
+
+def shift(z: Tensor, direction: Tensor, steps: int) -> Tensor:
+    """Latents with a growing amount of a direction added: none of it first, all of it last.
+
+    Args:
+        z: `[n, L]`.
+        direction: `[L]`.
+        steps: Amounts, evenly spaced, at least 2.
+
+    Returns:
+        Tensor `[n, steps, L]`.
+
+    Raises:
+        ValueError: If `steps` is less than 2.
+    """
+    if steps < 2:
+        raise ValueError(f"amounts from 0 to 1 are at least 2, got {steps}")
+    amounts = torch.linspace(0, 1, steps, dtype=z.dtype, device=z.device)[:, None]  # [steps, 1]
+    return z[:, None] + amounts * direction

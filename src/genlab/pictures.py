@@ -1,6 +1,6 @@
-"""Images side by side in one picture, points of a plane in another, and a picture into a PNG file.
+"""Images side by side in one picture, and a picture into a PNG file.
 
-Letters in shapes: N images or points, M points, C channels, H height, W width; h, w those of a whole picture.
+Letters in shapes: N images, C channels, H height, W width; h, w those of a whole picture.
 """
 
 import math
@@ -22,15 +22,6 @@ _READABLE_SIDE = 64
 
 _LARGEST_SHEET = 8192
 """Pixels on a side of the largest sheet of thumbnails that TensorBoard shows."""
-
-_PLANE = 512
-"""Pixels on a side of a scatter."""
-
-_MARGIN = 0.1
-"""Room around the real points, as a share of half the picture's side."""
-
-_REAL, _FAKE = (3, (0.55, 0.75, 0.95)), (1, (0.85, 0.1, 0.1))
-"""Radius in pixels and colour of a point: real ones large and pale, so that a fake on top leaves a rim."""
 
 
 def image_grid(images: Tensor, columns: int | None = None) -> Tensor:
@@ -135,51 +126,6 @@ def image_sheet(cells: Tensor) -> Tensor:
     blanks = cells.new_full((side * side - len(cells), *cells.shape[1:]), _PAPER)
     square = torch.cat([cells, blanks]).unflatten(0, (side, side))
     return square.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # [C, rows * H, columns * W]
-
-
-def scatter(real: Tensor, fake: Tensor) -> Tensor:
-    """Draws points of a plane: real ones as large pale blue discs, fakes on top of them as small red ones.
-
-    Blue without red is a mode that the model leaves out; red without blue lies where no data are. The
-    picture shows the real points with a margin, both axes in one scale, y upwards; fakes further out stand
-    at its edge. What is not finite is left out.
-
-    Args:
-        real: `[N, 2]`, at least one point.
-        fake: `[M, 2]`.
-
-    Returns:
-        The picture, `[3, h, w]` in [0, 1], h = w.
-
-    Raises:
-        ValueError: If the points are not of a plane, or no real one is finite.
-    """
-    for name, points in (("real", real), ("fake", fake)):
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"a scatter needs points [N, 2], got {name} ones {list(points.shape)}")
-    real, fake = (points[points.isfinite().all(1)] for points in (real.detach().cpu(), fake.detach().cpu()))
-    if len(real) == 0:
-        raise ValueError("a scatter needs at least one finite real point")
-    low, high = real.amin(0), real.amax(0)
-    half = float((high - low).max()) / 2 * (1 + _MARGIN) or 1.0
-    picture = torch.full((3, _PLANE, _PLANE), _PAPER)
-    for points, (radius, colour) in ((real, _REAL), (fake, _FAKE)):
-        x, y = (
-            ((points - (low + high) / 2) / half * (_PLANE - 1) / 2).clamp(-_PLANE, _PLANE).round().unbind(1)
-        )
-        _stamp(picture, (_PLANE // 2 - y).long(), (_PLANE // 2 + x).long(), radius, colour)
-    return picture
-
-
-def _stamp(picture: Tensor, rows: Tensor, columns: Tensor, radius: int, colour: tuple[float, ...]) -> None:
-    """Draws discs around pixels `[N]`, moved inside the picture `[3, h, w]` where they are not."""
-    reach = torch.arange(-radius, radius + 1)
-    down, right = torch.meshgrid(reach, reach, indexing="ij")
-    inside = down**2 + right**2 <= (radius + 0.5) ** 2
-    size = picture.shape[1]
-    rows, columns = (at.clamp(radius, size - 1 - radius)[:, None] for at in (rows, columns))
-    rows, columns = rows + down[inside], columns + right[inside]  # [N, pixels of a disc]
-    picture[:, rows, columns] = torch.tensor(colour)[:, None, None]
 
 
 def save_png(picture: Tensor, path: str | Path) -> None:

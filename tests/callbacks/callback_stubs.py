@@ -18,7 +18,10 @@ from genlab.callbacks.dashboard import Dashboard
 from genlab.callbacks.early_stopping import EarlyStopping
 from genlab.callbacks.ema import EMA
 from genlab.callbacks.graceful_stop import GracefulStop
+from genlab.callbacks.interpolation_strip import InterpolationStrip
+from genlab.callbacks.latent_arithmetic import LatentArithmetic
 from genlab.callbacks.latent_projector import LatentProjector
+from genlab.callbacks.latent_scatter import LatentScatter
 from genlab.callbacks.latent_traversal import LatentTraversal
 from genlab.callbacks.latent_use import LatentUse
 from genlab.callbacks.meter import Meter
@@ -128,8 +131,11 @@ def all_callbacks(*, half_life: float | None = 20.0, every_n_steps: int | None =
         GracefulStop(),
         SampleGrid(n=4),
         ReconstructionGrid(n=3),
+        InterpolationStrip(rows=2, every_n_epochs=2),
         LatentTraversal(n=2, every_n_epochs=2),
         LatentProjector(n=3),
+        LatentScatter(n=8, every_n_epochs=1),
+        LatentArithmetic(n=2, every_n_epochs=2),
         LatentUse(n=8),
     ]
 

@@ -99,6 +99,19 @@ def test_a_damaged_file_is_trained_anew(tmp_path):
         assert fingerprint(mended["state_dict"]) == mended["sha256"] == good
 
 
+def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path, caplog):
+    (tmp_path / "data").write_text("a file, so that no folder can be made in it")
+    shared = tmp_path / "data" / "classifiers"
+    image, label = torch.arange(64, dtype=torch.uint8).view(4, 1, 4, 4), torch.tensor([0, 1, 0, 1])
+    net = recipe(str(shared), **TINY).classifier(image, label, 2)
+    kept_nowhere = recipe(None, **TINY).classifier(image, label, 2)
+    assert fingerprint(net.state_dict()) == fingerprint(kept_nowhere.state_dict()) and not net.training
+    (told,) = caplog.messages
+    assert told.startswith(
+        f"{shared}: the trained classifier cannot be kept there (Not a directory), and is trained"
+    )
+
+
 def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone():
     image, label = torch.randint(0, 256, (20, 3, 9, 6), dtype=torch.uint8), torch.arange(20) % 3
     before = torch.get_rng_state()

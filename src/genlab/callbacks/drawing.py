@@ -1,13 +1,14 @@
 """What the callbacks that draw a model share: when, from which images, of which models, and where to."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from genlab.callbacks.run_log import run_logs
-from genlab.contracts import ClassSampler, ImageBatch
+from genlab.contracts import ClassSampler, ImageBatch, Reconstructor
 from genlab.errors import UserError
 from genlab.pictures import save_png
 
@@ -16,6 +17,9 @@ RECONSTRUCTOR = ("encode", "decode", "reconstruct")
 LATENT_SAMPLER = ("noise", "decode")
 CLASS_SAMPLER = ("classes_of", "sample")
 """The methods of the contract's interfaces, to name those that a model lacks."""
+
+_AT_ONCE = 500
+"""Images that are encoded at once."""
 
 
 class FirstImages:
@@ -65,6 +69,13 @@ def known_labels(model: LightningModule, label: Tensor) -> tuple[Tensor, ...]:
     return (label,) if knows else ()
 
 
+def encoded(model: LightningModule, batch: ImageBatch) -> Tensor:
+    """The latents `[n, L]` of images `[n, C, H, W]`, some at a time to spare memory."""
+    assert isinstance(model, Reconstructor)
+    pieces = zip(batch.image.split(_AT_ONCE), batch.label.split(_AT_ONCE), strict=True)
+    return torch.cat([model.encode(image, *known_labels(model, label)) for image, label in pieces])
+
+
 def refuse_codes(callback: Callback, model: LightningModule) -> None:
     """Refuses a model whose latents are numbers of codes, which do not lie near each other."""
     if hasattr(model, "num_codes"):
@@ -84,9 +95,19 @@ def is_due(trainer: Trainer, every_n_epochs: int) -> bool:
 
 def class_names(trainer: Trainer, labels: Tensor) -> list[str]:
     """The names of classes `[N]` where the data has them, else their numbers."""
-    facts = getattr(getattr(trainer, "datamodule", None), "facts", None)
-    names = facts().get("class_names") if facts else None
+    names = _facts(trainer).get("class_names")
     return [" ".join(str(names[k]).split()) if names else str(k) for k in labels.tolist()]
+
+
+def all_classes(trainer: Trainer) -> list[str]:
+    """The names, or else the numbers, of all classes; none where the data is all of one class, which is no label."""
+    count = _facts(trainer).get("num_classes") or 0
+    return class_names(trainer, torch.arange(count)) if count > 1 else []
+
+
+def _facts(trainer: Trainer) -> dict[str, Any]:
+    facts = getattr(getattr(trainer, "datamodule", None), "facts", None)
+    return facts() if facts else {}
 
 
 def publish(trainer: Trainer, name: str, picture: Tensor) -> None:

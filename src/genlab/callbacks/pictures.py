@@ -17,14 +17,15 @@ from genlab.callbacks.drawing import (
     publish,
 )
 from genlab.contracts import PointBatch, Reconstructor, Sampler
-from genlab.pictures import image_grid, paired_grid, scatter
+from genlab.pictures import image_grid, paired_grid
+from genlab.scatters import scatter
 
 
 class SampleGrid(Callback):
     """Draws the same latents again and again: `samples/samples_epoch_0003.png` after the third epoch.
 
     Images stand in a grid. Points of a plane are drawn over those of the validation data, see
-    `genlab.pictures.scatter`; of points with more dimensions the first two are shown.
+    `genlab.scatters.scatter`; of points with more dimensions the first two are shown.
     """
 
     def __init__(self, *, n: int = 64, points: int = 2500, every_n_epochs: int = 1, seed: int = 0) -> None:

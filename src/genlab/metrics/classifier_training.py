@@ -5,6 +5,7 @@ Letters in shapes: N training images, B batch, C channels, H height, W width.
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ from genlab.atomic import write_whole
 from genlab.errors import UserError
 from genlab.metrics.classifier import Classifier, as_bytes, as_signed
 from genlab.seeding import seeded
+
+log = logging.getLogger("genlab")
 
 FORMAT = 1
 """Part of every cache key: another training procedure in this file is another number."""
@@ -100,7 +103,7 @@ class ClassifierRecipe:
         if file is not None:
             state = dict(net.state_dict())
             content = {"recipe": self.settings(), "sha256": fingerprint(state), "state_dict": state}
-            write_whole(file, lambda opened: torch.save(content, opened))
+            _keep(content, file)
         return net.eval()
 
     def _key(self, image: Tensor, label: Tensor, num_classes: int) -> str:
@@ -157,6 +160,17 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     for name, tensor in state.items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _keep(content: dict[str, Any], file: Path) -> None:
+    """Writes a trained one into its folder; shared data is often not ours to write beside, which is no reason to end."""
+    try:
+        write_whole(file, lambda opened: torch.save(content, opened))
+    except OSError as error:
+        log.warning(
+            f"{file.parent}: the trained classifier cannot be kept there ({error.strerror or error}), and is trained "
+            "again the next time; metrics.NAME.classifier.folder= is another place"
+        )
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:
