@@ -148,10 +148,10 @@ def test_a_class_is_wanted_where_there_are_classes_and_refused_where_there_are_n
 
 
 def test_settings_that_cannot_be_are_refused_in_a_sentence():
-    with pytest.raises(
-        UserError, match="^model.conditional=true needs labels, and this data has no classes: use model=vae$"
-    ):
-        vae(conditional=True, num_classes=None)
+    for num_classes, has in ((None, "no classes"), (1, "a single class")):
+        sentence = f"^model.conditional=true needs labels, and this data has {has}: use model=vae$"
+        with pytest.raises(UserError, match=sentence):
+            vae(conditional=True, num_classes=num_classes)
     with pytest.raises(UserError, match="^model.embedding must be at least 1, got 0$"):
         vae(conditional=True, num_classes=5, embedding=0)
 
