@@ -12,7 +12,7 @@ from torch import Tensor
 from genlab.contracts import ImageBatch, LatentModel, Posterior
 from genlab.errors import UserError
 from genlab.latents import active
-from genlab.metrics.density_metric import DensityMetric, Number, Verdict, pieces, ready, summary
+from genlab.metrics.density_metric import DensityMetric, Number, Verdict, doubled, pieces, ready, summary
 
 IMAGES_AT_ONCE = 500
 ROWS = 256
@@ -65,7 +65,7 @@ class LatentUse(DensityMetric):
         """`active_units`, `mutual_information`, of one prior for all `aggregate_kl`; the list `kl_per_dimension`."""
         self._judged = len(batch.image)
         parts = [model.infer(ready(part, model)) for part in pieces(batch, IMAGES_AT_ONCE)]
-        mean, log_var, kl = (torch.cat(tensors).double() for tensors in zip(*parts, strict=True))  # [N, L]
+        mean, log_var, kl = (doubled(torch.cat(tensors)) for tensors in zip(*parts, strict=True))  # [N, L]
         posterior = Posterior(mean, log_var, kl)
         information = pointwise_information(posterior)  # [N]
         some = torch.arange(0, len(mean), math.ceil(len(mean) / TWICE), device=mean.device)
