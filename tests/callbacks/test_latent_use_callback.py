@@ -90,8 +90,8 @@ def test_a_collapsed_posterior_is_told_once_with_what_to_try(tmp_path: Path, cap
         run(quiet_trainer(tmp_path, [LatentUse(patience=2)], logger=False, max_epochs=5), Collapsed())
     assert warned(caplog) == [
         "epoch 2, step 14: the posterior has collapsed: 0% of the latent dimensions are in use over the last 2 "
-        "validations, and the decoder does without the others; try a model.loss.beta that is smaller or rises "
-        "from 0, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
+        "validations, and the decoder does without the others; try model/kl_schedule=linear or model/loss=free_bits, a "
+        "smaller model.loss.beta, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
     ]
 
 

@@ -169,15 +169,15 @@ class VAE(LightningModule):
 
     # -- training and judging -------------------------------------------------------------------------
 
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Any]:
         """One step; the Meter callback averages and logs what is returned beside `loss`."""
         terms = self.terms(batch, samples=self.loss.samples, densities=self.loss.densities)
         training = self.annealing.now(self._trainer)
         objective = self.loss(terms, training)
         with torch.no_grad():
-            told = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
+            told: dict[str, Any] = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
         if not self.annealing.constant:
-            told["kl_weight"] = torch.tensor(training.kl_weight)
+            told["kl_weight"] = training.kl_weight
         return {"loss": objective, "objective": objective.detach(), **told}
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
