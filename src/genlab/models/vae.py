@@ -130,7 +130,7 @@ class VAE(LightningModule):
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]` of classes `[B]`."""
         if self.labels is not None:
             z = self.labels.beside_latent(z, _given(label))
-        return self.output(_full(self.decoder(z)))
+        return self.output(_full(self.decoder(z.to(self.output.bias.dtype))))
 
     def terms(self, batch: ImageBatch, *, samples: int = 1, densities: bool = False) -> Terms:
         """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
