@@ -90,7 +90,8 @@ class CharCodec:
     def _refusal(self, text: str) -> UserError:
         missing = self.missing(text)
         where = text.index(missing[0]) + 1
-        more = f", nor are {len(missing) - 1} others of its characters" if len(missing) > 1 else ""
+        others = "is one other" if len(missing) == 2 else f"are {len(missing) - 1} others"
+        more = f", nor {others} of its characters" if len(missing) > 1 else ""
         return UserError(
             f"{named(missing[0])}, character {where} of the text, is not among the {len(self.characters)} characters"
             f" that the model knows{more}; leave it out, or train with data/tokenizer=byte, which knows all"

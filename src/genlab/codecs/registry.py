@@ -20,7 +20,7 @@ def restore(state: Any) -> Codec | None:
     if state is None:
         return None
     kind = state.get("kind") if isinstance(state, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(
             f"the run's codec is of kind {kind!r}, which is not known{did_you_mean(str(kind), KINDS)}"
         )
