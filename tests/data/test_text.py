@@ -13,6 +13,7 @@ from genlab.data.text import TextData
 from genlab.data.text_sources import DownloadedText
 from genlab.data.tokenizing import BytePairs, Bytes, Characters, pieces
 from genlab.data.windows import ContiguousWindows, RandomWindows
+from genlab.errors import UserError
 
 
 def test_the_facts_of_a_stream():
@@ -156,6 +157,10 @@ def test_a_declared_fact_that_is_not_the_texts_is_refused():
         " or it is the library of another Python; take the same text, or give data.sha256=null",
         lambda: ready("abc" * 99, sha256="0123456789abcdef", vocab_size=9),
     )
+    with pytest.raises(UserError, match="^the text is not the one that data.sha256 names"):
+        ready(
+            "x" * 40, val_size=1, test_size=1, sha256="0123456789abcdef"
+        )  # too short, too, but for that reason
     facts = ready("abc" * 99).facts()
     assert ready("abc" * 99, **facts).facts() == facts
 
