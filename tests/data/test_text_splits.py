@@ -64,6 +64,9 @@ def test_lines_are_held_back_by_lot_by_position_or_by_file():
     by_lot = [split_lines(texts, "random", Sizes(2, 1), seed) for seed in range(8)]
     assert all(sorted(sum((p.texts for p in parts.values()), [])) == list("abcde") for parts in by_lot)
     assert len({tuple(parts["val"].texts) for parts in by_lot}) > 3
+    assert all(
+        part.texts == sorted(part.texts) for parts in by_lot for part in parts.values()
+    )  # as they stood
     many = [Document(f"{k}.txt", f"{k}\n-{k}\n") for k in range(60)]
     by_file = split_lines(many, "file", Sizes(0.2, 0), 0)
     assert set(by_file["val"].texts) == {f"{sign}{k}" for k in by_file["val"].labels for sign in ("", "-")}
