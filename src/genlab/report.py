@@ -28,7 +28,7 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     """What is trained on what, where, into which folder."""
     config, data, model = parts.config, parts.datamodule, parts.model
     shape = config["data"].get("image_shape")
-    kind = f"images of {'x'.join(map(str, shape))}" if shape else "samples"
+    kind = f"images of {'x'.join(map(str, shape))}" if shape else getattr(data, "counted", "samples")
     networks = [
         f"{name} {type(module).__name__} ({_count(parameters(module))})"
         for name, module in model.named_children()
@@ -44,7 +44,8 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     ]
     lines += [f"  note     {note}" for note in notes]
     if config["init_from"]:
-        taken = "every tensor" if not parts.unmatched else f"all but {len(parts.unmatched)} tensors"
+        left = [name for name in parts.unmatched if not name.startswith("codec: ")]
+        taken = f"all but {len(left)} tensors" if left else "every tensor"
         lines.append(f"  weights  {taken} from {config['init_from']}")
         lines += [f"           {name}" for name in parts.unmatched]
     return "\n".join(lines)
