@@ -17,6 +17,7 @@ COMPLETED = {
     "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
     "num_features", "spectral_norm", "joins", "posterior", "in_features",
     "out_channels", "in_channels", "downsampling", "num_codes", "code_dim",
+    "vocab_size",
 }  # fmt: skip
 """What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
 
@@ -48,6 +49,8 @@ def composed(group: str, option: str) -> Any:
         extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
     elif (group == "data" and option in TEXT) or group == "data/tokenizer":
         extra += ["model=bigrams", *(["data=shakespeare"] if group != "data" else [])]
+    elif group == "model/output":
+        extra += ["model=lstm"]
     elif "\n_target_: genlab.networks." in text and group in QUANTIZED:
         extra += ["model=vqvae"]
     elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):
