@@ -9,7 +9,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a network knows of the steps before: tensors with the batch as their second dimension, `[layers, B, ...]`."""
+"""What a network knows of the steps before: tensors with the batch as their second dimension, `[layers, B, ...]`.
+
+A row of zeros is the state of a row before its first step, as None is that of all rows.
+"""
 
 
 class SequenceBatch(NamedTuple):
@@ -36,7 +39,7 @@ class SequenceNetwork(nn.Module):
 
     Attributes:
         num_features: F.
-        context: steps that the state can hold; None: however many.
+        context: steps that it can read from a beginning on; None: however many.
     """
 
     num_features: int

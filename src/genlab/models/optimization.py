@@ -18,8 +18,18 @@ MONITOR = "val/loss"
 """What `Plateau` watches."""
 
 
-def make_optimizer(factory: Callable[..., Optimizer], parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Gives a configured optimizer its parameters.
+def decayed_or_not(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+    """Two groups: matrices, and, without weight decay, biases and the scales of norms."""
+    known = list(parameters)
+    vectors = [parameter for parameter in known if parameter.ndim < 2]
+    matrices = [parameter for parameter in known if parameter.ndim >= 2]
+    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def make_optimizer(
+    factory: Callable[..., Optimizer], parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+) -> Optimizer:
+    """Gives a configured optimizer its parameters, or groups of them.
 
     Raises:
         UserError: If torch refuses a setting.

@@ -1,0 +1,34 @@
+"""The noise of samples that are drawn step by step, row by row.
+
+Letters in shapes: n rows, R uniform numbers that a step takes.
+"""
+
+import torch
+from torch import Tensor
+
+_BLOCK = 256
+"""Steps drawn for at once."""
+
+
+class RowNoise:
+    """Uniform numbers for each row of a sample, the same whatever the number of rows.
+
+    Each row has a generator of its own, on the CPU, seeded by the seed and the row's number.
+    """
+
+    def __init__(self, seed: int | None, rows: int, per_step: int) -> None:
+        """Seeds the rows; None takes a seed from the global random state."""
+        source = torch.Generator()
+        source.manual_seed(int(torch.randint(2**62, ())) if seed is None else seed)
+        seeds = torch.randint(2**62, (rows,), generator=source).tolist()
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._per_step, self._used = per_step, 0
+        self._block = torch.empty(rows, 0, per_step)
+
+    def next(self) -> Tensor:
+        """`[n, R]`, between 0 and 1 and some steps of single precision away from both."""
+        if self._used == self._block.shape[1]:
+            drawn = [torch.rand(_BLOCK, self._per_step, generator=g) for g in self._generators]
+            self._block, self._used = torch.stack(drawn).clamp_(1e-6, 1 - 1e-6), 0
+        self._used += 1
+        return self._block[:, self._used - 1]

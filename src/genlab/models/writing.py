@@ -1,0 +1,147 @@
+"""Drawing sequences step by step, and writing text with them.
+
+Letters in shapes: n samples, T steps, D values of a step.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from genlab.errors import UserError
+from genlab.models.choosing import Choice
+from genlab.models.reading import Reader
+from genlab.models.row_noise import RowNoise
+from genlab.models.sequence_checks import at_least_one
+from genlab.models.step_ends import StepHead, StepInput
+from genlab.models.text_pieces import Pieces
+from genlab.objectives.outputs import Output
+from genlab.sequence_contracts import Codec, SequenceNetwork, TextCodec
+
+
+class StepModel(Protocol):
+    """What the functions below want of a family."""
+
+    input: StepInput
+    network: SequenceNetwork
+    head: StepHead
+    output: Output
+    codec: Codec | None
+    end_token: int | None
+
+    def classes_of(self, n: int, label: int | None = None) -> Tensor | None: ...
+
+    def beginning(self, n: int) -> Tensor: ...
+
+
+def draws(
+    model: StepModel,
+    before: Tensor,
+    label: Tensor | None,
+    *,
+    seed: int | None,
+    choice: Choice = Choice(),  # noqa: B008
+) -> Iterator[Tensor]:
+    """Steps `[n]` or `[n, D]` without end, each from all before it; behind an end token only such.
+
+    Args:
+        model: whose network reads and whose output draws.
+        before: what is read first, `[n, T]` or `[n, T, D]`, T at least 1.
+        label: `[n]` of a conditional model.
+        seed: of the noise; None takes one from the global random state.
+        choice: of tokens.
+    """
+    reader, noise = Reader(model.network), RowNoise(seed, len(before), model.output.noise_per_step)
+    x, end = before, model.end_token
+    ended = torch.zeros(len(before), dtype=torch.bool, device=before.device)
+    while True:
+        with torch.no_grad():  # not around the yield: the caller's own mode is none of ours
+            features = reader.read(model.input(x, label))[:, -1]
+            params = model.head(features)
+            params = params if x.is_floating_point() else choice.of(params)
+            drawn = model.output.draw(params, noise.next().to(params.device))
+            if end is not None:
+                drawn = drawn.masked_fill(ended, end)
+                ended = drawn == end
+        yield drawn
+        x = drawn[:, None]
+
+
+def write(
+    model: StepModel, prompt: str, *, length: int, n: int, choice: Choice, seed: int | None, label: int | None
+) -> list[str]:
+    """`n` continuations of a prompt, of `length` tokens each."""
+    codec = text_codec(model)
+    at_least_one(n=n, length=length)
+    before = _prompt(model, codec, prompt, n)
+    drawn = draws(model, before, model.classes_of(n, label), seed=seed, choice=choice)
+    tokens = torch.stack(list(_to_the_end(drawn, length, model.end_token)), dim=1).tolist()
+    return [
+        codec.decode(list(itertools.takewhile(lambda token: token != model.end_token, row))) for row in tokens
+    ]
+
+
+def pieces(
+    model: StepModel, prompt: str, *, length: int, choice: Choice, seed: int | None, label: int | None
+) -> Iterator[str]:
+    """One continuation, piece by piece; what is wrong is told at once."""
+    codec = text_codec(model)
+    at_least_one(length=length)
+    before = _prompt(model, codec, prompt, 1)
+    drawn = draws(model, before, model.classes_of(1, label), seed=seed, choice=choice)
+    return _pieces(
+        codec, (step for step in _to_the_end(drawn, length, model.end_token) if int(step) != model.end_token)
+    )
+
+
+def _to_the_end(drawn: Iterator[Tensor], length: int, end: int | None) -> Iterator[Tensor]:
+    """At most `length` steps, none behind the one at which all rows have ended."""
+    for step in itertools.islice(drawn, length):
+        yield step
+        if end is not None and bool((step == end).all()):
+            return
+
+
+def _pieces(codec: TextCodec, drawn: Iterator[Tensor]) -> Iterator[str]:
+    text = Pieces(codec)
+    for token in drawn:
+        if piece := text.add(int(token)):
+            yield piece
+    if piece := text.rest():
+        yield piece
+
+
+def text_codec(model: StepModel) -> TextCodec:
+    """The tokenizer of a model of text.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not isinstance(model.codec, TextCodec):
+        raise UserError(
+            "this model has no tokenizer to write text with: use sample(n), or load a model of text by load_model"
+        )
+    return model.codec
+
+
+def first_token(codec: Codec | None) -> int:
+    """What stands before an empty beginning: the end of a line, else a space, else the vocabulary's first token."""
+    if not isinstance(codec, TextCodec):
+        return 0
+    for text in ("\n", " "):
+        try:
+            tokens = codec.encode(text)
+        except UserError:
+            continue
+        if tokens:
+            return tokens[-1]
+    return 0
+
+
+def _prompt(model: StepModel, codec: TextCodec, prompt: str, n: int) -> Tensor:
+    """What is read before the first token, `[n, T]`."""
+    begun = model.beginning(n)
+    tokens = codec.encode(prompt)
+    return torch.tensor(tokens, device=begun.device).expand(n, -1) if tokens else begun

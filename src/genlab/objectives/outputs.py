@@ -1,0 +1,202 @@
+"""Distributions of the next step of a sequence, from the numbers that a network gives for it.
+
+Letters in shapes: B batch, V entries of a vocabulary, D values of a step, P parameters of a step, R uniform
+numbers that a draw takes; `...` is any number of leading dimensions, such as `[B, T]`.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genlab.objectives.gaussians import log_normal
+
+
+class Output(nn.Module):
+    """Interface: p(next step | steps before). Built by its family as `factory(vocab_size=V, num_features=D)`.
+
+    One of V and D is None: the data are tokens or real values.
+
+    Attributes:
+        params_per_step: P.
+        noise_per_step: R.
+        unit: what the nats are of.
+    """
+
+    params_per_step: int
+    noise_per_step: int
+    unit: str
+
+    def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
+        """The log probability (or density) of each step in nats.
+
+        Args:
+            params: `[..., P]`, unbounded.
+            target: `[...]` int64 tokens, or `[..., D]` values.
+
+        Returns:
+            `[...]`.
+        """
+        raise NotImplementedError
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """A step from each distribution.
+
+        Args:
+            params: `[B, P]`.
+            noise: `[B, R]`, uniform between 0 and 1, both excluded: all that is random.
+
+        Returns:
+            `[B]` tokens or `[B, D]` values.
+        """
+        raise NotImplementedError
+
+    def initial_params(self) -> Tensor:
+        """Where the parameters begin, `[P]`."""
+        return torch.zeros(self.params_per_step)
+
+
+class Categorical(Output):
+    """A token: a logit for each entry of the vocabulary."""
+
+    noise_per_step = 1
+    unit = "nats per token"
+
+    def __init__(self, *, vocab_size: int | None = None, num_features: int | None = None):
+        """Takes the vocabulary's size.
+
+        Raises:
+            ValueError: if the data has none.
+        """
+        super().__init__()
+        if vocab_size is None:
+            raise ValueError(
+                "categorical is for tokens, and this data has real values: "
+                "use model/output=mixture_density, gaussian or bernoulli"
+            )
+        self.params_per_step = vocab_size
+
+    def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
+        nats = F.cross_entropy(params.flatten(0, -2), target.flatten(), reduction="none")
+        return -nats.view(target.shape)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        return choose(params, noise[:, 0])
+
+
+class Gaussian(Output):
+    """Each value is normal by itself, with a mean and a width of its own at each step.
+
+    As data may repeat a value exactly, the width has a floor: without one its density has no upper limit.
+    """
+
+    unit = "nats per step, density of scaled values"
+
+    def __init__(
+        self,
+        log_scale_floor: float = -5.0,
+        *,
+        vocab_size: int | None = None,
+        num_features: int | None = None,
+    ):
+        """Takes the number of values.
+
+        Args:
+            log_scale_floor: what the logarithm of sigma stays above, in the units of the scaled data.
+            vocab_size: None.
+            num_features: D.
+
+        Raises:
+            ValueError: if the data are tokens.
+        """
+        super().__init__()
+        self.num_features, self.log_scale_floor = wanted(num_features, "gaussian"), log_scale_floor
+        self.params_per_step, self.noise_per_step = 2 * self.num_features, self.num_features
+
+    def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
+        mean, raw = params.chunk(2, dim=-1)
+        return log_normal(target, mean, 2 * log_scale(raw, self.log_scale_floor)).sum(-1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        mean, raw = params.chunk(2, dim=-1)
+        return mean + log_scale(raw, self.log_scale_floor).exp() * torch.special.ndtri(noise)
+
+
+class Bernoulli(Output):
+    """A row of black and white: each value 0 or 1 by itself; a gray one between counts as its probability of 1."""
+
+    unit = "nats per row of black and white"
+
+    def __init__(self, *, vocab_size: int | None = None, num_features: int | None = None):
+        """Takes the number of values.
+
+        Raises:
+            ValueError: if the data are tokens.
+        """
+        super().__init__()
+        self.params_per_step = self.noise_per_step = wanted(num_features, "bernoulli")
+
+    def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
+        nats = F.binary_cross_entropy_with_logits(params, target, reduction="none")
+        return -nats.sum(-1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        return (noise < params.sigmoid()).to(params.dtype)
+
+
+class ByData(Output):
+    """One of two distributions: as the data are tokens or real values."""
+
+    def __init__(
+        self,
+        tokens: Callable[..., Output],
+        values: Callable[..., Output],
+        *,
+        vocab_size: int | None = None,
+        num_features: int | None = None,
+    ):
+        """Makes the one.
+
+        Args:
+            tokens: made where there is a vocabulary.
+            values: made where there is none.
+            vocab_size: V or None.
+            num_features: D or None.
+        """
+        super().__init__()
+        chosen = values if vocab_size is None else tokens
+        self.made = chosen(vocab_size=vocab_size, num_features=num_features)
+        self.params_per_step, self.noise_per_step = self.made.params_per_step, self.made.noise_per_step
+        self.unit = self.made.unit
+
+    def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
+        return self.made.log_prob(params, target)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        return self.made.draw(params, noise)
+
+    def initial_params(self) -> Tensor:
+        return self.made.initial_params()
+
+
+def wanted(num_features: int | None, name: str) -> int:
+    """The number of values of a step.
+
+    Raises:
+        ValueError: the data are tokens.
+    """
+    if num_features is None:
+        raise ValueError(f"{name} is for real values, and this data are tokens: use model/output=categorical")
+    return num_features
+
+
+def log_scale(raw: Tensor, floor: float) -> Tensor:
+    """The logarithm of sigma: a smooth floor, as below a hard one the gradient vanishes; the shape of `raw`."""
+    return floor + F.softplus(raw - floor)
+
+
+def choose(logits: Tensor, noise: Tensor) -> Tensor:
+    """The entry of `[..., V]` at which the summed probabilities pass `noise` `[...]`: `[...]` int64."""
+    summed = logits.softmax(-1).cumsum(-1)
+    return (summed <= noise[..., None] * summed[..., -1:]).sum(-1)
