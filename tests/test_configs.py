@@ -35,11 +35,16 @@ ADVERSARIAL = {
     f"model/{name}" for name in ("penalty", "augment", "conditioning", "generator", "discriminator")
 }
 QUANTIZED = ("model/quantizer", "model/prior")
+SERIES = ("sines", "csv", "mnist_rows", "digits_rows")
+STUBS = Path(__file__).parent / "stub_conf"
 POINTS = ("ring", "grid", "spiral", "two_moons", "points")
 
 
 def composed(group: str, option: str) -> Any:
     """A config with the option in it, of a model and data that it suits."""
+    if group == "data" and option in SERIES:
+        path = ["data.path=prices.csv"] if option == "csv" else []
+        return compose(["model=stubseries", f"data={option}", *path], config_dir=STUBS)
     extra = ["data.path=photos"] if (group, option) == ("data", "folder") else []
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
     if option in POINTS:

@@ -21,6 +21,9 @@ _FINE = 3
 _MARGIN = 0.08
 """Room above and below the real values, as a share of their range."""
 
+_REACH = 4.0
+"""Samples outside the real range widen the scale by so many ranges each way, at most."""
+
 _MOST_COLUMNS = 12
 """Columns that are drawn; of more the first."""
 
@@ -33,8 +36,9 @@ _INK = [
 def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
     """Draws real series on the left and samples on the right, a row of panels for each column.
 
-    Both panels of a row have the scale of the real values, which is written beside them; what leaves it is
-    cut off at the edge, and what is not finite is left out. A series has one colour in all rows.
+    Both panels of a row have one scale, written beside them. It holds all real values, and the samples up to
+    four times their range away: so a model that diverges still has a picture. What is not finite is left
+    out. A series has one colour in all rows.
 
     Args:
         real: `[N, T, D]`, at least one; the first eight have colours of their own.
@@ -64,7 +68,7 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
         )
     for row in range(shown):
         top = _TOP + row * (_HIGH + _GAP)
-        low, high = _range(real[..., row])
+        low, high = _scale(real[..., row], fake[..., row])
         for k, series in enumerate((real, fake)):
             sheet.paste(_panel(series[..., row], low, high), (_LEFT + k * (_WIDE + _GAP), top))
         _write_beside(pen, font, top, names[row], low, high)
@@ -73,6 +77,8 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
 
 def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """Draws scatters beside each other, each under its heading: real points blue, samples red on top of them.
+
+    The real points fill each picture, whatever the units of its axes; see `genlab.pictures.scatter`.
 
     Args:
         panels: real points `[N, 2]` and samples `[M, 2]` by heading.
@@ -85,7 +91,7 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """
     pictures = []
     for heading, (real, fake) in panels.items():
-        picture = scatter(real, fake)
+        picture = scatter(*_squared(real, fake))
         strip = Image.new("RGB", (picture.shape[2], _TOP), "white")
         text = f"{heading}: {len(real)} real (blue), {len(fake)} samples (red)"
         ImageDraw.Draw(strip).text(
@@ -97,10 +103,27 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     return torch.cat(pictures[:-1], 2)
 
 
-def _range(values: Tensor) -> tuple[float, float]:
-    """Lowest and highest finite value, apart even where they are the same."""
-    finite = values[values.isfinite()]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+def _squared(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Points with the finite real ones in the unit square."""
+    finite = real[real.isfinite().all(1)]
+    if not len(finite):
+        return real, fake
+    low, width = finite.amin(0), (finite.amax(0) - finite.amin(0)).clamp(min=1e-12)
+    return (real - low) / width, (fake - low) / width
+
+
+def _scale(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """The ends of the scale of one column, apart even where all is the same."""
+    real, fake = real[real.isfinite()], fake[fake.isfinite()]
+    if not len(real):
+        return 0.0, 1.0
+    low, high = float(real.min()), float(real.max())
+    reach = _REACH * (high - low)
+    if len(fake):
+        low, high = (
+            min(low, max(low - reach, float(fake.min()))),
+            max(high, min(high + reach, float(fake.max()))),
+        )
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
