@@ -39,14 +39,14 @@ def test_real_series_stand_on_the_left_and_samples_on_the_right_a_row_a_column()
     assert abs(rows[0][1] - high) < 5 and abs(rows[1][1] - low) < 5
 
 
-def test_samples_far_away_widen_the_scale_four_ranges_at_most():
+def test_samples_far_away_widen_the_scale_by_one_range_at_most():
     real = torch.tensor([0.0, 1.0]).view(1, 2, 1)
     heights = []
-    for far in (5.0, 500.0, math.inf):
+    for far in (2.0, 500.0, math.inf):
         picture = series_panels(real, torch.tensor([0.0, far]).view(1, 2, 1), ["a"])
         heights.append(int(inked(panel(picture, 0, 0)).any(1).sum()))
-    # the real line spans 1 of 5, with .08 more on both sides: 110 / 5.8 = 19 pixels; alone it spans 95
-    assert abs(heights[0] - 19) < 4 and heights[1] == heights[0] and abs(heights[2] - 95) < 4
+    # the real line spans 1 of 2, with .08 more of it on both sides: 110 / 2 / 1.16 = 47 pixels; alone it spans 95
+    assert abs(heights[0] - 47) < 4 and heights[1] == heights[0] and abs(heights[2] - 95) < 4
 
 
 def test_a_diverged_model_has_a_picture():
@@ -90,6 +90,19 @@ def test_clouds_stand_beside_each_other_and_fill_their_frames():
     # the unit square with a tenth of margin: corners at 1/22 and 21/22 of the side
     torch.testing.assert_close(left, torch.tensor([TOP + 488.0, 23.0]).double(), atol=3, rtol=0)
     torch.testing.assert_close(right, torch.tensor([TOP + 23.0, 524 + 488.0]).double(), atol=3, rtol=0)
+
+
+def test_clouds_show_samples_up_to_a_range_away_and_others_at_the_edge():
+    real = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    picture = clouds({"one": (real, torch.tensor([[1.5, 0.5], [0.5, 99.0]]))})
+    red = ((picture[0] > 0.8) & (picture[1] < 0.2)).nonzero().double() - torch.tensor([TOP, 0]).double()
+    # across 0 to 1.5, up 0 to 2: the square of 466 pixels begins at 23; 99 is at the upper edge
+    torch.testing.assert_close(
+        red[red[:, 0] > 10].mean(0), torch.tensor([256 + 233 / 2, 489.0]).double(), atol=3, rtol=0
+    )
+    torch.testing.assert_close(
+        red[red[:, 0] < 10].mean(0), torch.tensor([1.5, 23 + 466 / 3]).double(), atol=3, rtol=0
+    )
 
 
 def test_principal_components_are_those_of_the_real_ones():

@@ -3,6 +3,8 @@
 Letters in shapes: N real series, M samples, T steps, D columns; h, w those of a whole picture.
 """
 
+import math
+
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -21,8 +23,8 @@ _FINE = 3
 _MARGIN = 0.08
 """Room above and below the real values, as a share of their range."""
 
-_REACH = 4.0
-"""Samples outside the real range widen the scale by so many ranges each way, at most."""
+_REACH = 1.0
+"""Samples outside the real range widen a scale by so many ranges each way, at most."""
 
 _MOST_COLUMNS = 12
 """Columns that are drawn; of more the first."""
@@ -37,7 +39,7 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
     """Draws real series on the left and samples on the right, a row of panels for each column.
 
     Both panels of a row have one scale, written beside them. It holds all real values, and the samples up to
-    four times their range away: so a model that diverges still has a picture. What is not finite is left
+    their range away on each side: so a model that diverges still has a picture. What is not finite is left
     out. A series has one colour in all rows.
 
     Args:
@@ -78,7 +80,8 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
 def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """Draws scatters beside each other, each under its heading: real points blue, samples red on top of them.
 
-    The real points fill each picture, whatever the units of its axes; see `genlab.pictures.scatter`.
+    Each axis has a scale of its own, which holds all real points and the samples up to their range away on
+    each side; those further out stand at the edge, see `genlab.pictures.scatter`.
 
     Args:
         panels: real points `[N, 2]` and samples `[M, 2]` by heading.
@@ -91,7 +94,7 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """
     pictures = []
     for heading, (real, fake) in panels.items():
-        picture = scatter(*_squared(real, fake))
+        picture = scatter(*_framed(real, fake))
         strip = Image.new("RGB", (picture.shape[2], _TOP), "white")
         text = f"{heading}: {len(real)} real (blue), {len(fake)} samples (red)"
         ImageDraw.Draw(strip).text(
@@ -103,13 +106,26 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     return torch.cat(pictures[:-1], 2)
 
 
-def _squared(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Points with the finite real ones in the unit square."""
-    finite = real[real.isfinite().all(1)]
-    if not len(finite):
-        return real, fake
-    low, width = finite.amin(0), (finite.amax(0) - finite.amin(0)).clamp(min=1e-12)
-    return (real - low) / width, (fake - low) / width
+def _framed(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Points and what is shown of them, moved and stretched into the unit square."""
+    real, fake = (points[points.isfinite().all(1)] for points in (real, fake))
+    if not len(real):
+        return real, fake, None
+    ends = [
+        _widened(float(r.min()), float(r.max()), *((float(f.min()), float(f.max())) if len(f) else ()))
+        for r, f in zip(real.T, fake.T, strict=True)
+    ]
+    low, high = torch.tensor(ends, dtype=real.dtype).T
+    width = (high - low).clamp(min=1e-12)
+    return (real - low) / width, (fake - low) / width, torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+
+
+def _widened(
+    low: float, high: float, lowest: float = math.inf, highest: float = -math.inf
+) -> tuple[float, float]:
+    """The range of the real values with what is near it of the samples'."""
+    reach = _REACH * (high - low)
+    return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
 
 
 def _scale(real: Tensor, fake: Tensor) -> tuple[float, float]:
@@ -118,12 +134,8 @@ def _scale(real: Tensor, fake: Tensor) -> tuple[float, float]:
     if not len(real):
         return 0.0, 1.0
     low, high = float(real.min()), float(real.max())
-    reach = _REACH * (high - low)
     if len(fake):
-        low, high = (
-            min(low, max(low - reach, float(fake.min()))),
-            max(high, min(high + reach, float(fake.max()))),
-        )
+        low, high = _widened(low, high, float(fake.min()), float(fake.max()))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
