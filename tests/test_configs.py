@@ -36,24 +36,26 @@ ADVERSARIAL = {
 }
 QUANTIZED = ("model/quantizer", "model/prior")
 SERIES = ("sines", "csv", "mnist_rows", "digits_rows")
-STUBS = Path(__file__).parent / "stub_conf"
 POINTS = ("ring", "grid", "spiral", "two_moons", "points")
+TEXT = ("python_source", "shakespeare", "text")
+STUBS = Path(__file__).parent / "stub_conf"
 
 
 def composed(group: str, option: str) -> Any:
     """A config with the option in it, of a model and data that it suits."""
-    if group == "data" and option in SERIES:
-        path = ["data.path=prices.csv"] if option == "csv" else []
-        return compose(["model=stubseries", f"data={option}", *path], config_dir=STUBS)
-    extra = ["data.path=photos"] if (group, option) == ("data", "folder") else []
+    extra = ["data.path=photos"] if group == "data" and option in ("folder", "text", "csv") else []
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
     if option in POINTS:
         extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
+    elif (group == "data" and option in TEXT) or group == "data/tokenizer":
+        extra += ["model=bigrams", *(["data=shakespeare"] if group != "data" else [])]
+    elif group == "data" and option in SERIES:
+        extra += ["model=stubseries"]
     elif "\n_target_: genlab.networks." in text and group in QUANTIZED:
         extra += ["model=vqvae"]
     elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):
         extra += ["model=gan"]
-    return compose([*extra, f"{group}={option}"])
+    return compose([*extra, f"{group}={option}"], config_dir=STUBS)
 
 
 def nodes(tree: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:

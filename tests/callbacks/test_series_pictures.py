@@ -11,7 +11,7 @@ from torch import nn
 
 from genlab.callbacks import series_pictures
 from genlab.callbacks.series_pictures import SeriesMap, SeriesPanels
-from genlab.data.scale import Scale
+from genlab.codecs.scale import Scale
 from genlab.data.series import as_batch
 from genlab.data.sines import SineData
 from genlab.errors import UserError

@@ -8,8 +8,9 @@ import pytest
 import torch
 from image_files import fails
 
+from genlab.codecs.registry import restore
+from genlab.codecs.scale import Scale
 from genlab.data.csv_series import CSVData
-from genlab.data.scale import Scale
 from genlab.sequence_contracts import SeriesCodec
 
 STOCKS = Path(os.environ.get("GENLAB_DATA", "data"), "series", "stock_data.csv")
@@ -88,7 +89,7 @@ def test_a_scale_is_undone_and_goes_through_plain_data(scaling):
     torch.testing.assert_close(scale.unscale(scale.scale(values)), values, rtol=1e-6, atol=1e-6)
     state = scale.state()
     assert state["kind"] == "series" and type(state["shift"][0]) is float
-    again = Scale.from_state(state)
+    again = restore(state)
     assert again.state() == state and again.columns == ["a", "b"]
     torch.testing.assert_close(again.unscale(values), scale.unscale(values))
 

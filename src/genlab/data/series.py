@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from genlab.codecs.scale import Scale
 from genlab.data.loader import TensorLoader
 from genlab.data.order import BatchOrder, Rows
-from genlab.data.scale import Scale
 from genlab.errors import UserError
 from genlab.sequence_contracts import SequenceBatch
 
