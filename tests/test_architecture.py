@@ -81,6 +81,7 @@ STAIRS = [
     "metric_choice",
     "sample_metrics",
     "density_metrics",
+    "text_metrics",
 ]
 VERBS = ["train", "sample", "evaluate"]
 EVERY_STEP = " ".join(FLOOR_0.keys() - {"layers", "objectives"} | {"__init__", "callbacks", "metrics"})

@@ -11,12 +11,13 @@ import torch
 from genlab.atomic import write_whole
 from genlab.pictures import save_png
 from genlab.shows.shown import Shown
+from genlab.tables import passages
 
 
 def write(shown: Shown, out: Path, form: str) -> None:
     """Writes all of it into one file in the format `form`."""
     if form == "txt":
-        write_whole(out, lambda file: file.write(_text(shown).encode()))
+        write_whole(out, lambda file: file.write(passages(_texts(shown), lines=shown.lines).encode()))
     elif form == "csv":
         write_whole(out, lambda file: file.write(_table(shown).encode()))
     elif form == "png":
@@ -33,10 +34,8 @@ def write_each(shown: Shown, folder: Path) -> None:
         save_png((image + 1) / 2, folder / f"{k:06d}.png")
 
 
-def _text(shown: Shown) -> str:
-    """Texts behind each other; of items, a line each, the last line is ended, too."""
-    texts = [text for text in shown.values if isinstance(text, str)]
-    return shown.between.join(texts) + ("\n" if shown.between == "\n" else "")
+def _texts(shown: Shown) -> list[str]:
+    return [text for text in shown.values if isinstance(text, str)]
 
 
 def _table(shown: Shown) -> str:

@@ -23,7 +23,7 @@ class Shown(NamedTuple):
         n: how many it is of, counted as the setting `n` does.
         labels: of latents: their classes `[n]`.
         columns: of series: the D names.
-        between: of texts: what stands between two of them.
+        lines: of texts: whether each is a line.
     """
 
     values: Tensor | list[str]
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
     n: int
     labels: Tensor | None = None
     columns: Sequence[str] = ()
-    between: str = ""
+    lines: bool = False
 
 
 def grid(images: Tensor, n: int, columns: int | None = None) -> Shown:

@@ -15,12 +15,10 @@ from genlab.errors import UserError
 from genlab.sequence_contracts import TextGenerator
 from genlab.shows.originals import refuse_label
 from genlab.shows.shown import Shown
+from genlab.tables import passages
 
 LINES = 20
 """Texts where `n` is null and each is a line."""
-
-RULE = "\n" + "-" * 40 + "\n"
-"""What stands between two texts of several lines."""
 
 
 def texts(model: Any, cfg: DictConfig) -> Shown:
@@ -38,15 +36,15 @@ def texts(model: Any, cfg: DictConfig) -> Shown:
     prompt = prompt_of(cfg)
     names = ("length", "temperature", "top_k", "top_p", "seed", "label")
     asked = {name: cfg[name] for name in names if cfg[name] is not None}
-    items = getattr(model, "end_token", None) is not None
-    n, between = cfg.n or (LINES if items else 1), "\n" if items else RULE
+    lines = getattr(model, "end_token", None) is not None
+    n = cfg.n or (LINES if lines else 1)
     if n == 1 and hasattr(model, "stream"):
         made = ["".join(told([prompt], model.stream(prompt, **asked)))]
+        told(["\n"])
     else:
         made = [prompt + text for text in model.generate(prompt, n=n, **asked)]
-        told([between.join(made)])
-    told(["\n"])
-    return Shown(made, "texts", None, n, between=between)
+        told([passages(made, lines=lines), "" if lines else "\n"])
+    return Shown(made, "texts", None, n, lines=lines)
 
 
 def prompt_of(cfg: DictConfig) -> str:
