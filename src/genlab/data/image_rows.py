@@ -25,6 +25,7 @@ class RowData(SeriesData):
     binarized like training ones.
     """
 
+    counted = "images"
     rows_of_images = True
 
     def __init__(

@@ -83,10 +83,12 @@ class SeriesData(pl.LightningDataModule):
 
     Attributes:
         codec: the scale of the values; None where nobody would ask for it.
+        counted: what the numbers of windows below count.
         rows_of_images: whether the steps of a window are the rows of a picture.
     """
 
     codec: Scale | None = None
+    counted = "windows"
     rows_of_images = False
 
     def __init__(

@@ -163,6 +163,11 @@ class TextData(pl.LightningDataModule):
         return "lines" if self._reading.unit == "line" else f"{self._need().facts.token}s"
 
     @property
+    def batch_of(self) -> str:
+        """What a batch has several of."""
+        return "lines" if self._reading.unit == "line" else "windows"
+
+    @property
     def num_train(self) -> int:
         """Tokens, or lines, to train on; known after `setup`, like the next two."""
         return self._count("train")
