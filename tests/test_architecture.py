@@ -32,11 +32,13 @@ FLOOR_0 = {
     "contracts": Place("", "torch"),
     "code_contracts": Place("", "torch"),
     "sequence_contracts": Place("", "torch"),
-    "codecs": Place("errors suggestions sequence_contracts", "numpy tokenizers"),
+    "codecs": Place("errors suggestions sequence_contracts", "torch numpy tokenizers"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
     "scatters": Place("", "torch PIL"),
+    "plots": Place("scatters", "torch PIL"),
+    "projections": Place("", "torch sklearn"),
     "schedules": Place("", ""),
     "kl_schedules": Place("", ""),
     "layers": Place("", "torch"),
@@ -56,7 +58,7 @@ FLOOR_1 = {
         "errors atomic contracts sequence_contracts layers seeding latents", "torch torchvision numpy sklearn"
     ),
     "callbacks": Place(
-        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures scatters",
+        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures scatters plots projections",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }
@@ -79,6 +81,7 @@ STAIRS = [
     "metric_choice",
     "sample_metrics",
     "density_metrics",
+    "text_metrics",
 ]
 VERBS = ["train", "sample", "evaluate"]
 EVERY_STEP = " ".join(FLOOR_0.keys() - {"layers", "objectives"} | {"__init__", "callbacks", "metrics"})

@@ -115,7 +115,8 @@ def test_missing_mnist_names_the_files_their_place_and_the_data_that_needs_none(
         "n=0 run=x": "n must be at least 1, got 0",
         "show=sample run=x": "show=sample is not known; did you mean samples?",
         "format=jpg run=x": "format=jpg is not known; did you mean png?",
-        "n=50000 run=x": "n=50000 is too much for one picture (2500 at most); use format=npz, format=pt or single=true",
+        "n=50000 format=png run=x": "n=50000 is too much for one picture (2500 at most); "
+        "use format=npz, format=pt or single=true",
         "n=3": "run: no value; give run=...",
     }.items(),
 )

@@ -14,7 +14,14 @@ from genlab.train import train
 
 CONF = str(Path(__file__).parent / "stub_conf")
 TEXT = "".join(f"a line of text, the {k}th of sixty.\n" for k in range(60))
-SMALL = ("model=bigrams", "trainer=cpu", "logger=none", "data.batch_size=4", "data.sequence_length=8")
+SMALL = (
+    "model=bigrams",
+    "trainer=cpu",
+    "logger=none",
+    "metrics=none",
+    "data.batch_size=4",
+    "data.sequence_length=8",
+)
 
 
 def run_on(path: Path, folder: Path, *more: str) -> dict:

@@ -33,7 +33,7 @@ from genlab.suggestions import did_you_mean
 from genlab.sweeps import leading
 from genlab.sweeps.processes import end_with_rank_0, end_with_the_sweep
 
-VERBATIM = ("data.path", "run", "prompt", "out", "init_from", "name", "from_class", "to_class")
+VERBATIM = ("data.path", "run", "prompt", "prompt_file", "out", "init_from", "name", "from_class", "to_class")
 """Settings whose values are taken as typed: commas, quotes, `=` and line breaks included."""
 
 

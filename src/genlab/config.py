@@ -46,7 +46,7 @@ class SampleConfig:
     n: int | None = None
     seed: int = 0
     show: str = "samples"
-    format: str = "png"
+    format: str | None = None
     single: bool = False
     out: str | None = None
     overwrite: bool = False
@@ -58,6 +58,12 @@ class SampleConfig:
     from_class: str | None = None
     to_class: str | None = None
     label: int | None = None
+    prompt: str | None = None
+    prompt_file: str | None = None
+    length: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
     trust: list[str] = field(default_factory=list)
 
 

@@ -38,23 +38,28 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     from genlab.density_metrics import judge_density
     from genlab.metric_choice import choose_metrics
     from genlab.metrics.density_metric import DensityMetric
+    from genlab.metrics.text import TextStatistics
     from genlab.run_folder import write_json
     from genlab.sample_metrics import judge_samples
     from genlab.tables import table
+    from genlab.text_metrics import judge_texts
 
     hush()
     began = time.perf_counter()
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
     metrics = choose_metrics(model, cfg.metrics, trust=list(cfg.trust))
     of_density = {name: one for name, one in metrics.items() if isinstance(one, DensityMetric)}
-    of_samples = {name: one for name, one in metrics.items() if name not in of_density}
+    of_text = {name: one for name, one in metrics.items() if isinstance(one, TextStatistics)}
+    of_samples = {name: one for name, one in metrics.items() if name not in {**of_density, **of_text}}
     changes = {"batch_size": cfg.batch_size} if cfg.batch_size else {}
     datamodule = load_data(model, trust=list(cfg.trust), changes=changes)
     counted, split = getattr(datamodule, "counted", "images"), getattr(datamodule, "test_split", "test")
+    of_images = bool(model.run_config["data"].get("image_shape"))
     seed_everything(cfg.seed, verbose=False)
     rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
     densities = judge_density(model, of_density, datamodule, seed=cfg.seed)
     samples = judge_samples(model, of_samples, seed=cfg.seed, trust=list(cfg.trust))
+    samples |= judge_texts(model, of_text, datamodule, seed=cfg.seed)
     rows += [
         [f"test/{key}", *number] for one in densities.values() for key, number in one.verdict.numbers.items()
     ]
@@ -93,7 +98,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     if outcome["unit"]:
         log.info(f"in {outcome['unit']}, unless the name says otherwise")
     log.info(table(rows, ["", "value", f"+- ({counted})", "+- (Monte Carlo)"]))
-    if isinstance(model, Density) and not of_density:
+    if of_images and isinstance(model, Density) and not of_density:
         log.info("  metrics=likelihood would estimate the log-likelihood, too")
     log.info(f"  {folder / 'evaluation.json'}")
     return outcome

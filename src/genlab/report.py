@@ -114,6 +114,7 @@ def result(parts: Parts, *, ended: str, error: str | None, seconds: float, befor
         "warnings": watchdog.warnings if watchdog else [],
         "rollbacks": watchdog.rollbacks if watchdog else 0,
         "images_per_second": speed.images_per_second if speed else None,
+        "counted_as_images": speed.of if speed else None,
         "peak_memory_mb": peak_memory_mb(),
         "device": describe_device(trainer),
         "processes": trainer.world_size,
@@ -162,7 +163,11 @@ def summary(outcome: dict[str, Any], folder: Path) -> str:
     shown = [name for name in final if name.startswith("val/")] or list(final)
     rows = [[name, final[name], at_best.get(name)] for name in shown]
     where = f"best (epoch {best['epoch']})" if best else "best"
-    speed = f", {outcome['images_per_second']:,.0f} images/s" if outcome["images_per_second"] else ""
+    speed = (
+        f", {outcome['images_per_second']:,.0f} {outcome['counted_as_images']}/s"
+        if outcome["images_per_second"]
+        else ""
+    )
     took = duration(outcome["wall_seconds"])
     run = shlex.quote(str(as_typed(folder)))
     curves = any(folder.glob("events.out.tfevents*"))

@@ -1,7 +1,9 @@
-"""The verb `sample`: pictures or arrays drawn from a trained model."""
+"""The verb `sample`: pictures, arrays, tables or texts drawn from a trained model."""
 
 import logging
 import re
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,12 @@ from genlab.errors import UserError
 from genlab.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from genlab.shows.kinds import Kind
     from genlab.shows.shown import Shown
 
 log = logging.getLogger("genlab")
 SHOWS = ("samples", "reconstruct", "interpolate", "traverse", "transfer", "scatter", "arithmetic")
-FORMATS = ("png", "npz", "pt")
+FORMATS = ("png", "npz", "pt", "csv", "txt")
 INTERPOLATIONS = ("slerp", "linear")
 OF_ONE_SHOW = {
     "interpolation": "interpolate",
@@ -45,32 +48,34 @@ def sample(cfg: DictConfig) -> Path:
     """
     _check(cfg)
     from genlab.checkpoint import load_model, pick_device
+    from genlab.shows.kinds import check_kind, formats_of, kind_of
 
     out = Path(cfg.out) if cfg.out else None
     if out and out.exists() and (not cfg.overwrite or not (out.is_file() or (cfg.single and out.is_dir()))):
         raise UserError(
             f"out={out}: is there already; choose another name, or replace a file by overwrite=true"
         )
-    if out and not cfg.single and out.suffix != f".{cfg.format}":
-        raise UserError(f"out={out} should end in .{cfg.format}, or format= be another: {', '.join(FORMATS)}")
     model = load_model(cfg.run, weights=cfg.weights, trust=list(cfg.trust), device=pick_device(cfg.device))
-    shown = _show(model, cfg)
+    kind = kind_of(model, trust=list(cfg.trust))
+    check_kind(kind, cfg)
+    formats = formats_of(kind, cfg)
+    if kind in ("images", "rows") and "png" in formats and cfg.show != "scatter":
+        _check_count(cfg.n or 1, cfg.n, cfg)
+    shown = _show(model, kind, cfg)
     if shown.kind == "points" and (cfg.single or cfg.show != "samples"):
         raise UserError(
             "samples of this model are points: they are drawn in one picture, or written with format=npz or format=pt; "
             f"leave {'single' if cfg.single else 'show'} out"
         )
-    if shown.kind == "images":
+    if shown.kind == "images" and "png" in formats:
         _check_count(len(shown.values), shown.n, cfg)
-    out = out or _place(model, shown, cfg)
-    try:
-        _write(shown, out, cfg)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
-    log.info(
-        f"{len(shown.values):,} {shown.kind} from {model.weights} weights of {model.checkpoint_path}\n  {out}"
-    )
-    return out
+    files = _write(shown, formats, out or _place(model, shown, cfg), cfg)
+    count = len(shown.values)
+    what = "text" if shown.kind == "texts" and count == 1 else shown.kind
+    log.info(f"{count:,} {what} from {model.weights} weights of {model.checkpoint_path}")
+    for file in files:
+        log.info(f"  {file}")
+    return files[0]
 
 
 def _check(cfg: DictConfig) -> None:
@@ -85,31 +90,35 @@ def _check(cfg: DictConfig) -> None:
             raise UserError(f"{name} must be at least {least}, got {cfg[name]}")
     if cfg.single and cfg.show == "scatter":
         raise UserError("show=scatter is one picture; leave single out")
-    if cfg.single and cfg.format != "png":
+    if cfg.single and cfg.format not in (None, "png"):
         raise UserError(f"single=true writes one PNG per image; with format={cfg.format} leave it out")
-    if cfg.show != "scatter":
+    if cfg.format == "png" and cfg.show != "scatter":
         _check_count(cfg.n or 1, cfg.n, cfg)
 
 
 def _check_count(images: int, n: int, cfg: DictConfig) -> None:
-    if cfg.format == "png" and not cfg.single and images > MOST_IN_A_GRID:
+    if not cfg.single and images > MOST_IN_A_GRID:
         raise UserError(
             f"n={n} is too much for one picture ({MOST_IN_A_GRID} at most); use format=npz, format=pt or single=true"
         )
 
 
-def _show(model: Any, cfg: DictConfig) -> "Shown":
-    """What the show of that name gives."""
+def _show(model: Any, kind: "Kind", cfg: DictConfig) -> "Shown":
+    """What the show of that name gives; of sequences there is one."""
     from genlab.shows.grids import reconstruct, samples, transfer
     from genlab.shows.groups import arithmetic, scatter
+    from genlab.shows.series import rows, series
+    from genlab.shows.texts import texts
     from genlab.shows.ways import interpolate, traverse
 
+    if kind != "images":
+        return {"texts": texts, "series": series, "rows": rows}[kind](model, cfg)
     shows = (samples, reconstruct, interpolate, traverse, transfer, scatter, arithmetic)
     return {show.__name__: show for show in shows}[cfg.show](model, cfg)
 
 
 def _place(model: Any, shown: "Shown", cfg: DictConfig) -> Path:
-    """The file, or with `single=true` the folder, where none is named: in the run's folder."""
+    """The file without its ending, or with `single=true` the folder, where none is named: in the run's folder."""
     from genlab.checkpoint import find
 
     checkpoint = find(cfg.run)
@@ -119,31 +128,32 @@ def _place(model: Any, shown: "Shown", cfg: DictConfig) -> Path:
     classes = f"{cfg.from_class}_to_{cfg.to_class}" if cfg.show == "arithmetic" else None
     what = re.sub(r"[^\w.-]+", "-", "_".join(filter(None, (cfg.show, cfg.interpolation, classes))))
     name = f"{what}_{checkpoint.stem}_step{model.checkpoint_step}_{model.weights}_n{shown.n}_seed{cfg.seed}"
-    return folder / (name if cfg.single else f"{name}.{cfg.format}")
+    of_text = [
+        f"{name}{cfg[name]}" for name in ("length", "temperature", "top_k", "top_p") if cfg[name] is not None
+    ]
+    if given := [cfg[name] for name in ("prompt", "prompt_file") if cfg[name]]:
+        of_text.append(f"prompt{zlib.crc32(given[0].encode(errors='replace')):08x}")
+    return folder / "_".join([name, *of_text])
 
 
-def _write(shown: "Shown", out: Path, cfg: DictConfig) -> None:
-    """Writes in the format that was asked for; a file appears whole or not at all."""
-    import numpy as np
-    import torch
+def _write(shown: "Shown", formats: Sequence[str], out: Path, cfg: DictConfig) -> list[Path]:
+    """Writes in the formats that were asked for, beside each other where `out` is none of the user's.
 
-    from genlab.atomic import write_whole
-    from genlab.pictures import save_png
+    Returns:
+        What was written: files, or with `single=true` the folder.
+    """
+    from genlab.shows.files import write, write_each
 
-    if cfg.single:
-        for k, image in enumerate(shown.values):
-            save_png((image + 1) / 2, out / f"{k:06d}.png")
-        return
-    if cfg.format == "png":
-        return save_png(shown.picture(), out)
-    arrays: dict[str, Any] = {shown.kind: shown.values}
-    if shown.labels is not None:
-        arrays["labels"] = shown.labels
-    if cfg.format == "npz":
-        ready = {name: tensor.numpy() for name, tensor in arrays.items()}
-        write_whole(out, lambda file: np.savez_compressed(file, **ready))
-    else:
-        write_whole(out, lambda file: torch.save(arrays if len(arrays) > 1 else shown.values, file))
+    files = [out] if cfg.out or cfg.single else [out.with_name(f"{out.name}.{form}") for form in formats]
+    try:
+        if cfg.single:
+            write_each(shown, out)
+        else:
+            for file, form in zip(files, formats, strict=True):
+                write(shown, file, form)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
+    return files
 
 
 if __name__ == "__main__":

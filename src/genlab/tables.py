@@ -38,3 +38,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def passages(texts: Sequence[str], *, lines: bool = False) -> str:
+    """Texts behind each other: a line each, or as they are with a rule between two."""
+    return "".join(f"{text}\n" for text in texts) if lines else f"\n{'-' * 40}\n".join(texts)

@@ -101,6 +101,11 @@ class MLFlowLog(RunLog, Logger):
         pixels = picture.detach().cpu().mul(255).round().byte().permute(1, 2, 0).numpy()  # [h, w, 1 or 3]
         self._client.log_image(self._run_id, pixels, key=name, step=step)
 
+    @rank_zero_only
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Adds a text to the run's artifacts."""
+        self._client.log_text(self._run_id, text, f"{name}/step_{step:08d}.txt")
+
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: see `describe`."""
 

@@ -156,7 +156,7 @@ def share_done(trainer: Trainer) -> float | None:
 def _rate(trainer: Trainer) -> list[str]:
     speed = _find(trainer, Throughput)
     rate = speed.images_per_second if speed else None
-    return [] if rate is None else [f"{rate:,.0f} images/s"]
+    return [] if speed is None or rate is None else [f"{rate:,.0f} {speed.of}/s"]
 
 
 def _find(trainer: Trainer, kind: type[T]) -> T | None:

@@ -43,6 +43,9 @@ class RunLog:
     def log_picture(self, name: str, picture: Tensor, step: int) -> None:
         """Adds a picture `[1 or 3, h, w]` in [0, 1]."""
 
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Adds a text, to be shown as it is."""
+
     def log_histogram(self, name: str, values: Tensor, step: int) -> None:
         """Shows how numbers `[N]` are distributed."""
 

@@ -82,6 +82,11 @@ class TensorBoardLog(RunLog, TensorBoardLogger):
         self.experiment.add_image(name, picture, step)
 
     @rank_zero_only
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Adds to the page `text`, which reads Markdown: indented, so that it is shown as it is."""
+        self.experiment.add_text(name, "\n".join(f"    {line}" for line in text.split("\n")), step)
+
+    @rank_zero_only
     def log_histogram(self, name: str, values: Tensor, step: int) -> None:
         """Adds to the pages `distributions` and `histograms`."""
         self.experiment.add_histogram(name, values, step)

@@ -1,4 +1,4 @@
-"""Images per second of training itself."""
+"""Images, or windows, lines, points, per second of training itself."""
 
 import time
 from typing import Any
@@ -32,6 +32,8 @@ class Throughput(Callback):
         self._total = Span()
         self._recent = Span()
         self._written = 0
+        self.of = "images"
+        """What is counted: what a batch has several of."""
 
     @property
     def images_per_second(self) -> float | None:
@@ -46,6 +48,8 @@ class Throughput(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._left = self.warm_up
         self._written = trainer.global_step
+        data = getattr(trainer, "datamodule", None)
+        self.of = getattr(data, "batch_of", getattr(data, "counted", "images"))
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int

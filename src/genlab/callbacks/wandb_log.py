@@ -1,5 +1,6 @@
 """Weights & Biases, offline in the run folder unless told otherwise."""
 
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,13 @@ class WandbLog(RunLog, Logger):
 
         pixels = picture.detach().cpu().mul(255).round().byte().permute(1, 2, 0).numpy()  # [h, w, 1 or 3]
         self._run.log({name: wandb.Image(pixels), "step": step})
+
+    @rank_zero_only
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Adds a text to the run's media."""
+        import wandb
+
+        self._run.log({name: wandb.Html(f"<pre>{html.escape(text)}</pre>"), "step": step})
 
     @rank_zero_only
     def log_histogram(self, name: str, values: Tensor, step: int) -> None:

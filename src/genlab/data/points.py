@@ -28,7 +28,13 @@ class PointLoader(TensorLoader):
 
 
 class PointData(pl.LightningDataModule):
-    """Points of one distribution: training, validation and test points are draws of their own."""
+    """Points of one distribution: training, validation and test points are draws of their own.
+
+    Attributes:
+        counted: what the numbers of points below count.
+    """
+
+    counted = "points"
 
     def __init__(
         self,

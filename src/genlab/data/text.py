@@ -163,6 +163,11 @@ class TextData(pl.LightningDataModule):
         return "lines" if self._reading.unit == "line" else f"{self._need().facts.token}s"
 
     @property
+    def batch_of(self) -> str:
+        """What a batch has several of."""
+        return "lines" if self._reading.unit == "line" else "windows"
+
+    @property
     def num_train(self) -> int:
         """Tokens, or lines, to train on; known after `setup`, like the next two."""
         return self._count("train")
@@ -186,6 +191,17 @@ class TextData(pl.LightningDataModule):
     def _tested(self) -> str:
         text = self._need()
         return "test" if "test" in {**text.streams, **text.items} else "val"
+
+    def texts(self, split: str) -> list[str]:
+        """What a split says, as its tokens spell it: one text of a stream, else each line; "test" as `test_split`."""
+        text, codec = self._need(), self.codec
+        assert codec is not None
+        split = self._tested if split == "test" else split
+        if not text.items:
+            return [codec.decode(text.streams[split].tolist())]
+        items = text.items[split]
+        ends = items.length.tolist()  # behind the token before an item
+        return [codec.decode(row[1:end]) for row, end in zip(items.tokens.tolist(), ends, strict=True)]
 
     def _count(self, split: str) -> int:
         text = self._need()

@@ -29,9 +29,10 @@ def samples(model: Any, cfg: DictConfig) -> Shown:
     if "label" not in inspect.signature(model.sample).parameters:
         refuse_label(model, cfg)
     shown = grid(model.sample(n, seed=cfg.seed, **asked), n)
-    if shown.kind == "images":
+    points = shown.values
+    if shown.kind == "images" or isinstance(points, list):
         return shown
-    return shown._replace(picture=lambda: scatter(_real_points(model, cfg), shown.values))
+    return shown._replace(picture=lambda: scatter(_real_points(model, cfg), points))
 
 
 def _real_points(model: Any, cfg: DictConfig) -> torch.Tensor:
