@@ -35,6 +35,8 @@ FLOOR_0 = {
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
+    "plots": Place("pictures", "torch PIL"),
+    "projections": Place("", "torch sklearn"),
     "schedules": Place("", ""),
     "kl_schedules": Place("", ""),
     "layers": Place("", "torch"),
@@ -53,7 +55,7 @@ FLOOR_1 = {
         "errors atomic contracts sequence_contracts layers seeding latents", "torch torchvision numpy sklearn"
     ),
     "callbacks": Place(
-        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures",
+        "errors atomic tables job_progress contracts sequence_contracts seeding latents pictures plots projections",
         "torch pytorch_lightning numpy tensorboard tqdm wandb mlflow",
     ),
 }

@@ -1,6 +1,6 @@
 """Judges a trained model by metrics of its samples: draws, reads the data, stamps the numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,8 @@ import torch
 from genlab.checkpoint import load_data
 from genlab.metrics.judging import Judgement, gather, judge
 from genlab.metrics.sample_metric import SampleMetric, Samples
+from genlab.seeding import seeded
+from genlab.sequence_contracts import SequenceBatch
 
 _AT_ONCE = 500
 """Samples drawn at a time."""
@@ -36,10 +38,19 @@ def judge_samples(
         metrics,
         facts=_facts(model, datamodule),
         draw=lambda n: draw(model, n, seed=seed),
-        read=lambda split: gather(loaders[split]()),
+        read=lambda split: _read(datamodule, loaders[split](), seed),
     )
     whose = {"weights": model.weights, "seed": seed, "step": model.checkpoint_step}
     return {name: one._replace(stamp={**one.stamp, **whose}) for name, one in judged.items()}
+
+
+def _read(datamodule: Any, batches: Iterable[Any], seed: int) -> Samples:
+    """All of a split; sequences as a model sees them, binarized where they are, by equal seeds alike."""
+    with seeded(seed):
+        return gather(
+            datamodule.on_after_batch_transfer(batch, 0) if isinstance(batch, SequenceBatch) else batch
+            for batch in batches
+        )
 
 
 def _facts(model: Any, datamodule: Any) -> Mapping[str, Any]:

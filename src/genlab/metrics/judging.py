@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from genlab.metrics.sample_metric import SampleMetric, Samples
+from genlab.sequence_contracts import SequenceBatch
 
 
 class Judgement(NamedTuple):
@@ -53,11 +54,12 @@ def judge(
     }
 
 
-def gather(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Samples:
-    """All (sample, label) batches of a loader in one piece.
+def gather(batches: Iterable[tuple[torch.Tensor, torch.Tensor] | SequenceBatch]) -> Samples:
+    """All (sample, label) batches of a loader in one piece; of sequences the targets.
 
     Raises:
         ValueError: there are none.
     """
-    samples, labels = zip(*batches, strict=True)
+    pairs = ((batch.target, batch.label) if isinstance(batch, SequenceBatch) else batch for batch in batches)
+    samples, labels = zip(*pairs, strict=True)
     return Samples(torch.cat(samples), torch.cat(labels))

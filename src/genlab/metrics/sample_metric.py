@@ -1,6 +1,7 @@
 """What every metric of samples is: what it wants to see, the numbers it gives, the protocol they are made by.
 
-Letters in shapes: n samples, N training samples; `...` is [C, H, W] of an image or [D] of a point.
+Letters in shapes: n samples, N training samples; `...` is [C, H, W] of an image,
+[D] of a point or [T, D] of a series.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ class Samples(NamedTuple):
     """Samples of a model, or of the data.
 
     Attributes:
-        x: `[n, ...]`; images float in [-1, 1], or uint8 as the data holds them; points float.
+        x: `[n, ...]`; images float in [-1, 1], or uint8 as the data holds them; points and series float.
         label: `[n]` int64: the classes that a model was asked for, or that the data has; None: no classes.
     """
 

@@ -1,0 +1,144 @@
+"""Series as lines, real ones beside samples, and clouds of points beside each other.
+
+Letters in shapes: N real series, M samples, T steps, D columns; h, w those of a whole picture.
+"""
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from genlab.pictures import scatter
+
+_WIDE, _HIGH = 340, 110
+"""Pixels of a panel."""
+
+_LEFT, _TOP, _GAP = 92, 26, 12
+"""Pixels left of the panels, for names and numbers, above them, for headings, and between them."""
+
+_FINE = 3
+"""Lines are drawn so many times larger and then made smaller, which smooths them."""
+
+_MARGIN = 0.08
+"""Room above and below the real values, as a share of their range."""
+
+_MOST_COLUMNS = 12
+"""Columns that are drawn; of more the first."""
+
+_INK = [
+    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40),
+    (148, 103, 189), (140, 86, 75), (227, 119, 194), (90, 90, 90),
+]  # fmt: skip
+
+
+def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
+    """Draws real series on the left and samples on the right, a row of panels for each column.
+
+    Both panels of a row have the scale of the real values, which is written beside them; what leaves it is
+    cut off at the edge, and what is not finite is left out. A series has one colour in all rows.
+
+    Args:
+        real: `[N, T, D]`, at least one; the first eight have colours of their own.
+        fake: `[M, T, D]`.
+        names: of the D columns; at most 12 are drawn.
+
+    Returns:
+        The picture, `[3, h, w]` in [0, 1].
+
+    Raises:
+        ValueError: If these are no series, of unlike columns, or no real value is finite.
+    """
+    if real.ndim != 3 or fake.ndim != 3 or real.shape[2] != fake.shape[2] or len(names) != real.shape[2]:
+        raise ValueError(
+            f"panels need series [N, T, D] and D names, got {list(real.shape)}, {list(fake.shape)} and {len(names)}"
+        )
+    real, fake = real.detach().cpu().double(), fake.detach().cpu().double()
+    if not real.isfinite().any():
+        raise ValueError("panels need a finite real value")
+    shown = min(len(names), _MOST_COLUMNS)
+    height = _TOP + shown * (_HIGH + _GAP)
+    sheet = Image.new("RGB", (_LEFT + 2 * (_WIDE + _GAP), height), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for k, heading in enumerate((f"real ({len(real)})", f"samples ({len(fake)})")):
+        pen.text(
+            (_LEFT + k * (_WIDE + _GAP) + _WIDE / 2, _TOP / 2), heading, fill="black", font=font, anchor="mm"
+        )
+    for row in range(shown):
+        top = _TOP + row * (_HIGH + _GAP)
+        low, high = _range(real[..., row])
+        for k, series in enumerate((real, fake)):
+            sheet.paste(_panel(series[..., row], low, high), (_LEFT + k * (_WIDE + _GAP), top))
+        _write_beside(pen, font, top, names[row], low, high)
+    return _as_tensor(sheet)
+
+
+def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+    """Draws scatters beside each other, each under its heading: real points blue, samples red on top of them.
+
+    Args:
+        panels: real points `[N, 2]` and samples `[M, 2]` by heading.
+
+    Returns:
+        The picture, `[3, h, w]` in [0, 1].
+
+    Raises:
+        ValueError: If points are not of a plane, or no real one is finite.
+    """
+    pictures = []
+    for heading, (real, fake) in panels.items():
+        picture = scatter(real, fake)
+        strip = Image.new("RGB", (picture.shape[2], _TOP), "white")
+        text = f"{heading}: {len(real)} real (blue), {len(fake)} samples (red)"
+        ImageDraw.Draw(strip).text(
+            (picture.shape[2] / 2, _TOP / 2), text, fill="black", font=ImageFont.load_default(), anchor="mm"
+        )
+        whole = torch.cat([_as_tensor(strip), picture], 1)
+        whole[:, _TOP, :] = whole[:, -1, :] = whole[:, _TOP:, 0] = whole[:, _TOP:, -1] = 0.8  # a frame
+        pictures += [whole, torch.ones(3, whole.shape[1], _GAP)]
+    return torch.cat(pictures[:-1], 2)
+
+
+def _range(values: Tensor) -> tuple[float, float]:
+    """Lowest and highest finite value, apart even where they are the same."""
+    finite = values[values.isfinite()]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _panel(series: Tensor, low: float, high: float) -> Image.Image:
+    """The lines of `[N, T]`."""
+    wide, high_ = _WIDE * _FINE, _HIGH * _FINE
+    panel = Image.new("RGB", (wide, high_), "white")
+    pen = ImageDraw.Draw(panel)
+    room = _MARGIN * (high - low)
+    across = torch.linspace(0, wide - 1, series.shape[1])
+    up = (high_ - 1) * (1 - (series - low + room) / (high - low + 2 * room))
+    for k, line in enumerate(up.clamp(-high_, 2 * high_)):  # [T]
+        points = [(float(x), float(y)) for x, y in zip(across, line, strict=True) if bool(y.isfinite())]
+        if len(points) > 1:
+            pen.line(points, fill=_INK[k % len(_INK)], width=_FINE + 1, joint="curve")
+    pen.rectangle((0, 0, wide - 1, high_ - 1), outline=(190, 190, 190), width=_FINE)
+    return panel.reduce(_FINE)
+
+
+def _write_beside(
+    pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, top: int, name: str,
+    low: float, high: float,
+) -> None:  # fmt: skip
+    """Writes a column's name and the ends of its scale left of its panels."""
+    inset = _MARGIN / (1 + 2 * _MARGIN) * _HIGH
+    right = _LEFT - 6
+    for at, text in ((inset, f"{high:.4g}"), (_HIGH / 2, _cut(name, font)), (_HIGH - inset, f"{low:.4g}")):
+        pen.text((right, top + at), text, fill="black", font=font, anchor="rm")
+
+
+def _cut(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """A name that is not longer than its place."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in name)
+    while font.getlength(plain) > _LEFT - 10:
+        plain = plain.removesuffix("...")[:-1] + "..."
+    return plain
+
+
+def _as_tensor(picture: Image.Image) -> Tensor:
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return pixels.view(picture.height, picture.width, 3).permute(2, 0, 1) / 255
