@@ -7,7 +7,8 @@ from typing import Literal
 
 import torch
 from pytorch_lightning import Callback, LightningModule
-from torch.nn.functional import softplus
+from torch.nn import Embedding
+from torch.nn.functional import cross_entropy, softplus
 from torch.optim import Optimizer
 
 from genlab.contracts import Decoder, Encoder
@@ -117,3 +118,37 @@ class StubGAN(LightningModule):
         with seeded(seed):
             z = torch.randn(n, self.latent_dim)
         return self.painter(z)[:, 0].tanh()
+
+
+class Bigrams(LightningModule):
+    """As much of a model of text as shows that its data, codec, checkpoints and verbs go together."""
+
+    def __init__(self, vocab_size: int, windows: str = "contiguous") -> None:
+        super().__init__()
+        self.table = Embedding(vocab_size, vocab_size)
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append((batch.target.tolist(), batch.begins.tolist()))
+        loss = cross_entropy(self.table(batch.input).transpose(1, 2), batch.target)
+        return {"loss": loss, "objective": loss.detach()}
+
+    def validation_step(self, batch, batch_idx):
+        self._judge(batch, "val/loss")
+
+    def test_step(self, batch, batch_idx):
+        self._judge(batch, "test/loss")
+
+    def _judge(self, batch, name):
+        nats = cross_entropy(self.table(batch.input).transpose(1, 2), batch.target, reduction="none")
+        self.log(name, (nats * batch.weight).sum() / batch.weight.sum(), batch_size=int(batch.weight.sum()))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+    def sampling_modules(self):
+        return {"table": self.table}
+
+    def sample(self, n, *, seed=None):
+        with seeded(seed):
+            return torch.randint(self.table.num_embeddings, (n, 5))

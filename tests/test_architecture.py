@@ -32,6 +32,7 @@ FLOOR_0 = {
     "contracts": Place("", "torch"),
     "code_contracts": Place("", "torch"),
     "sequence_contracts": Place("", "torch"),
+    "codecs": Place("errors suggestions sequence_contracts", "numpy tokenizers"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),
@@ -45,7 +46,8 @@ FLOOR_0 = {
 FLOOR_1 = {
     "networks": Place("errors contracts code_contracts sequence_contracts layers", "torch"),
     "data": Place(
-        "errors contracts sequence_contracts", "torch torchvision pytorch_lightning numpy PIL sklearn"
+        "errors atomic codecs contracts sequence_contracts",
+        "torch torchvision pytorch_lightning numpy PIL sklearn",
     ),
     "models": Place(
         "errors contracts code_contracts sequence_contracts objectives schedules kl_schedules seeding",

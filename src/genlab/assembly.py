@@ -18,6 +18,7 @@ from torch import distributed
 
 from genlab import run_folder
 from genlab.checkpoint import AtomicCheckpointIO, StoreConfig, init_weights, read
+from genlab.codecs.registry import state_of
 from genlab.config import build, plain
 from genlab.contracts import Data, RunCard
 from genlab.errors import UserError
@@ -118,7 +119,7 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     config = plain(cfg)
     model = build(config["model"], path="model")
     spare_empty_hooks([model], LightningModule)
-    model.run_config = config
+    model.run_config, model.codec = config, getattr(datamodule, "codec", None)
     model.run_card = RunCard(
         OmegaConf.to_yaml(config), settings(folder, config), command(), swept=read_record(folder) is not None
     )
@@ -167,7 +168,7 @@ def build_trainer(config: dict[str, Any], folder: Path, model: LightningModule) 
     Raises:
         UserError: Lightning refuses the hardware or a combination of settings.
     """
-    callbacks: list[Callback] = [StoreConfig(config)]
+    callbacks: list[Callback] = [StoreConfig(config, state_of(getattr(model, "codec", None)))]
     callbacks += [
         build(node, path=f"callbacks.{name}") for name, node in (config["callbacks"] or {}).items() if node
     ]

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 import genlab
 from genlab.atomic import write_whole
+from genlab.codecs.registry import restore, state_of
 from genlab.config import build
 from genlab.errors import UserError
 from genlab.validation import locate
@@ -51,13 +52,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class StoreConfig(Callback):
     """Puts what rebuilds the model, plain data, into every checkpoint."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+    def __init__(self, config: dict[str, Any], codec: dict[str, Any] | None = None) -> None:
+        """Takes the run's config, and the state of its codec where it has one."""
+        self.config, self.codec = config, codec
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["genlab"] = {"format": FORMAT, "version": genlab.__version__, "config": self.config}
+        own = {"format": FORMAT, "version": genlab.__version__, "config": self.config}
+        checkpoint["genlab"] = own if self.codec is None else {**own, "codec": self.codec}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -123,7 +126,8 @@ def load_model(
         device: where the model is to live.
 
     Returns:
-        The LightningModule, with the run's `run_config` (a dict) and `weights` (which ones it has).
+        The LightningModule, with the run's `run_config` (a dict), `weights` (which ones it has) and, where its
+        data are sequences, `codec`.
 
     Raises:
         UserError: no such run, a damaged, foreign, newer or untrusted checkpoint, or no moving average
@@ -148,10 +152,22 @@ def load_model(
         raise UserError(
             f"{path}: its weights do not fit the model it describes: {_first_line(error)}"
         ) from error
-    model.run_config = config
+    model.run_config, model.codec = config, codec_of(content, path)
     model.weights = "ema" if shadow and weights != "live" else "live"
     model.checkpoint_path, model.checkpoint_step = str(path), content.get("global_step")
     return model.eval().to(device)
+
+
+def codec_of(content: dict[str, Any], path: Path) -> Any:
+    """The codec that a checkpoint keeps; None where it keeps none.
+
+    Raises:
+        UserError: it is damaged, or of an unknown kind.
+    """
+    try:
+        return restore(content["genlab"].get("codec"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def check_trust(node: Any, trust: Sequence[str], path: Path) -> None:
@@ -225,6 +241,11 @@ def load_data(model: Any, *, trust: Sequence[str] = (), changes: dict[str, Any] 
     datamodule.prepare_data()
     datamodule.setup("fit")
     datamodule.setup("test")
+    if state_of(getattr(datamodule, "codec", None)) != state_of(getattr(model, "codec", None)):
+        raise UserError(
+            f"{model.checkpoint_path}: its data read otherwise now than in training (another vocabulary or scale); take"
+            " the files and libraries that it was trained with"
+        )
     return datamodule
 
 

@@ -50,6 +50,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     of_samples = {name: one for name, one in metrics.items() if name not in of_density}
     changes = {"batch_size": cfg.batch_size} if cfg.batch_size else {}
     datamodule = load_data(model, trust=list(cfg.trust), changes=changes)
+    counted, split = getattr(datamodule, "counted", "images"), getattr(datamodule, "test_split", "test")
     seed_everything(cfg.seed, verbose=False)
     rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
     densities = judge_density(model, of_density, datamodule, seed=cfg.seed)
@@ -67,8 +68,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "checkpoint": model.checkpoint_path,
         "step": model.checkpoint_step,
         "weights": model.weights,
-        "split": "test",
-        "images": datamodule.num_test,
+        "split": split,
+        counted: datamodule.num_test,
         "unit": getattr(getattr(model, "likelihood", None), "unit", None),
         "seed": cfg.seed,
         "metrics": {name: value for name, value, _, _ in rows},
@@ -85,10 +86,13 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     checkpoint = find(cfg.run)
     folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else Path(".")
     write_json(folder / "evaluation.json", outcome)
-    log.info(f"{model.weights} weights of {model.checkpoint_path} on {datamodule.num_test:,} test images")
+    judged = f"{datamodule.num_test:,} {split} {counted}"
+    if split != "test":
+        judged = f"the {datamodule.num_test:,} {counted} of {split}"
+    log.info(f"{model.weights} weights of {model.checkpoint_path} on {judged}")
     if outcome["unit"]:
         log.info(f"in {outcome['unit']}, unless the name says otherwise")
-    log.info(table(rows, ["", "value", "+- (images)", "+- (Monte Carlo)"]))
+    log.info(table(rows, ["", "value", f"+- ({counted})", "+- (Monte Carlo)"]))
     if isinstance(model, Density) and not of_density:
         log.info("  metrics=likelihood would estimate the log-likelihood, too")
     log.info(f"  {folder / 'evaluation.json'}")

@@ -28,7 +28,7 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     """What is trained on what, where, into which folder."""
     config, data, model = parts.config, parts.datamodule, parts.model
     shape = config["data"].get("image_shape")
-    kind = f"images of {'x'.join(map(str, shape))}" if shape else "samples"
+    kind = f"images of {'x'.join(map(str, shape))}" if shape else getattr(data, "counted", "samples")
     networks = [
         f"{name} {type(module).__name__} ({_count(parameters(module))})"
         for name, module in model.named_children()

@@ -147,7 +147,7 @@ def git_commit(folder: Path) -> str | None:
 
 OUR_FILES = (
     ".hydra", ".lock", ".data_ready", "config.yaml", "result.json", "run.log", "rank", "train_ddp_", "checkpoints",
-    "samples", "events.out.tfevents", "fit-", "job.json", "console.log", "progress.json", "wandb", "mlflow",
+    "codec.json", "samples", "events.out.tfevents", "fit-", "job.json", "console.log", "progress.json", "wandb", "mlflow",
     "projector",
 )  # fmt: skip
 """How the names of the files begin that a run may have left before it trained; .lock marks a run's folder."""

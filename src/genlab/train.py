@@ -81,7 +81,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if checkpoint:
         assembly.keep_identity(cfg, checkpoint)
     parts = assembly.assemble(cfg, folder, trained=checkpoint is not None)
-    notes += getattr(parts.model, "notes", [])
+    notes += [*getattr(parts.datamodule, "notes", []), *getattr(parts.model, "notes", [])]
     if cfg.resume is not None:
         notes.append(
             f"going on from {checkpoint}" if checkpoint else "no checkpoint yet: starting from the beginning"
@@ -89,6 +89,8 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     first, before = parts.trainer.is_global_zero, 0.0
     if first:
         OmegaConf.save(OmegaConf.create(parts.config), folder / "config.yaml")
+        if codec := getattr(parts.datamodule, "codec", None):
+            run_folder.write_json(folder / "codec.json", codec.state())
         log.info(report.header(parts, folder, notes))
         earlier = run_folder.read_result(folder) or {}
         before = float(earlier.get("wall_seconds", 0)) + float(earlier.get("wall_seconds_before", 0))

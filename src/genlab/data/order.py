@@ -85,13 +85,17 @@ class BatchOrder:
 
     def _share(self) -> Rows:
         """This rank's rows in this epoch's order."""
-        order = self.rows
-        if self.seed is not None:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        order = (
+            self.rows if self.seed is None else self._shuffled(np.random.default_rng([self.seed, self.epoch]))
+        )
         share = order[self.rank :: self.world_size]
         if len(share) < len(self):  # fewer rows than batches (B = 1, or n < W): one row is seen twice
             share = np.concatenate([share, order[:1]])
         return np.ascontiguousarray(share)
+
+    def _shuffled(self, stream: np.random.Generator) -> Rows:
+        """The rows in an order drawn from a random stream."""
+        return stream.permutation(self.rows)
 
     def _begin(self, batch: int, num_rows: int) -> int:
         """Where a batch begins in the share, so that every batch from there on keeps at least one row."""
