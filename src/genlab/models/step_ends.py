@@ -38,9 +38,14 @@ class StepInput(nn.Module):
         if self.classes is not None:
             nn.init.normal_(self.classes.weight, std=_SPREAD)
 
-    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`."""
+    def forward(self, x: Tensor, label: Tensor | None, hidden: Tensor | None = None) -> Tensor:
+        """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`.
+
+        Of steps that are `hidden` `[B, T]` nothing is left but the class.
+        """
         features = self.map(x)
+        if hidden is not None:
+            features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]
 
 
@@ -71,5 +76,9 @@ class StepHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps `[..., F]` to `[..., P]` in single precision: sums over a vocabulary need the digits."""
-        params = nn.functional.linear(self.narrow(features), self.weight, self.bias)
-        return params.float() if params.dtype in (torch.bfloat16, torch.float16) else params
+        return full(nn.functional.linear(self.narrow(features), self.weight, self.bias))
+
+
+def full(x: Tensor) -> Tensor:
+    """Single precision for what mixed precision made half."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
