@@ -1,7 +1,6 @@
 """The family of sequences with latents behind them: its bound, what is logged, and how it samples.
 
-Letters in shapes: K draws of the latents of a sequence, B batch, n samples, T steps, D values of a step, L latent
-dimensions.
+Letters in shapes: K draws of latents, B batch, n samples, T steps, D values of a step, L latent dimensions.
 """
 
 import math
@@ -106,12 +105,12 @@ class LatentSequences(LightningModule):
         self.loss, self.annealing = loss, Annealing(kl_schedule, loss)
         if not self.annealing.constant:
             self.charts = {**CHARTS, "weight of the KL": ["train/kl_weight"]}
+        kind = {"vocab_size": vocab_size, "num_features": num_features}
+        spread = embedding**-0.5  # wide enough for an encoder to tell tokens apart at once
         self.latents = latents(
-            step_input=StepInput(
-                embedding, vocab_size=vocab_size, num_features=num_features, num_classes=self.num_classes
-            ),
+            step_input=StepInput(embedding, **kind, num_classes=self.num_classes, spread=spread),
             embedding=embedding,
-            output=output(vocab_size=vocab_size, num_features=num_features),
+            output=output(**kind),
             latent_dim=latent_dim,
             tied=tied,
             prior=prior,
@@ -253,8 +252,9 @@ class LatentSequences(LightningModule):
     def decode(self, z: Tensor, label: Tensor | int | None = None, *, length: int | None = None) -> Tensor:
         """The likeliest sequences at latents, each step after the likeliest before it: `[B, T]` or `[B, T, D]`.
 
-        `length` is T; None: as many as there are latents, else that of the windows it was trained on.
+        `length` is T; None: that of the latents, where each step has one, else of the windows trained on.
         """
+        self.latents.check_shape(z)
         length = length or (z.shape[1] if z.ndim == 3 else self.sequence_length)
         steps = self.latents.decode(z, self.beginning(len(z)), self.classes_of(len(z), label))
         return rolled_out(steps, length)

@@ -13,6 +13,7 @@ from genlab.errors import UserError
 from genlab.models.choosing import Choice
 from genlab.models.latent_start import LatentStart, Told
 from genlab.models.sequence_bounds import counted
+from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
 from genlab.models.step_ends import StepHead, StepInput, full
 from genlab.models.variational_terms import draw
@@ -130,6 +131,9 @@ class OneLatent(SequenceLatents):
 
     def encode(self, batch: SequenceBatch, label: Tensor | None) -> Tensor:
         return self.posterior(batch.target, label, counted(batch).length)[0]
+
+    def check_shape(self, z: Tensor) -> None:
+        check_latent_shape(z, 2, self.start.map.in_features)
 
     def decode(self, z: Tensor, before: Tensor, label: Tensor | None) -> Iterator[Tensor]:
         return draws(Told(self, z, likeliest=True), before, label, seed=0)

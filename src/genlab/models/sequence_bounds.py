@@ -116,10 +116,18 @@ def parts_of(terms: Terms) -> dict[str, Tensor]:
 
 
 def posterior_of(terms: Terms) -> Posterior:
-    """What an encoder says, of one draw; latents of all steps stand one behind the other."""
+    """What an encoder says; the KL of all dimensions together where it is known by draws only.
+
+    Raises:
+        UserError: it says it of each step, after those before it are drawn.
+    """
+    if terms.mean.ndim == 3:
+        raise UserError(
+            "a posterior of each step is of the latents drawn before it, so that dimensions in use are not counted: "
+            "set callbacks.latent_use=null, or metrics.latents=null; val/kl tells what latents carry"
+        )
     kl = terms.divergence[0, :, None] if terms.kl is None else terms.kl
-    mean, log_var = (part[0] if part.ndim == 3 else part for part in (terms.mean, terms.log_var))
-    return Posterior(mean, log_var, kl)
+    return Posterior(terms.mean, terms.log_var, kl)
 
 
 class BoundMeans:

@@ -58,6 +58,19 @@ def check_latents(
         raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
 
 
+def check_latent_shape(z: Tensor, dimensions: int, latent_dim: int) -> None:
+    """Refuses latents that are not `[B, L]`, or `[B, T, L]` of 3 `dimensions`.
+
+    Raises:
+        UserError: they are not.
+    """
+    if z.ndim != dimensions or z.shape[-1] != latent_dim or not z.is_floating_point() or not z.numel():
+        raise UserError(
+            f"latents must be [B, {latent_dim}], or [B, T, {latent_dim}] where each step has one, "
+            f"got {z.dtype} {list(z.shape)}"
+        )
+
+
 def check_network(network: SequenceNetwork, sequence_length: int, windows: str) -> None:
     """Refuses a network that cannot read the windows of the data.
 

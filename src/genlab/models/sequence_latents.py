@@ -53,6 +53,14 @@ class SequenceLatents(nn.Module):
         """The mean of the latents `[B, L]`, or `[B, T, L]` of each step with those before it at their means."""
         raise NotImplementedError
 
+    def check_shape(self, z: Tensor) -> None:
+        """Refuses what are no latents of these.
+
+        Raises:
+            UserError: another shape.
+        """
+        raise NotImplementedError
+
     def decode(self, z: Tensor, before: Tensor, label: Tensor | None) -> Iterator[Tensor]:
         """The likeliest steps at latents, each from those before it; `before` is the beginning."""
         raise NotImplementedError

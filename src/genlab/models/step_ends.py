@@ -7,7 +7,7 @@ F output features, P parameters of a step.
 import torch
 from torch import Tensor, nn
 
-_SPREAD = 0.02
+SPREAD = 0.02
 """Standard deviation of embeddings at first, as in GPT-2: a tied head then begins near equal odds."""
 
 
@@ -15,7 +15,13 @@ class StepInput(nn.Module):
     """An embedding of each token, or a linear map of the values of each step; the class added where there is one."""
 
     def __init__(
-        self, features: int, *, vocab_size: int | None, num_features: int | None, num_classes: int | None
+        self,
+        features: int,
+        *,
+        vocab_size: int | None,
+        num_features: int | None,
+        num_classes: int | None,
+        spread: float = SPREAD,
     ) -> None:
         """Builds the maps.
 
@@ -24,19 +30,20 @@ class StepInput(nn.Module):
             vocab_size: V; None for real values.
             num_features: D; None for tokens.
             num_classes: K, where each step is told the class of its sequence; else None.
+            spread: standard deviation of embeddings at first.
         """
         super().__init__()
         self.tokens = vocab_size is not None
         self.map: nn.Embedding | nn.Linear
         if vocab_size is not None:
             self.map = nn.Embedding(vocab_size, features)
-            nn.init.normal_(self.map.weight, std=_SPREAD)
+            nn.init.normal_(self.map.weight, std=spread)
         else:
             assert num_features is not None
             self.map = nn.Linear(num_features, features)
         self.classes = nn.Embedding(num_classes, features) if num_classes is not None else None
         if self.classes is not None:
-            nn.init.normal_(self.classes.weight, std=_SPREAD)
+            nn.init.normal_(self.classes.weight, std=spread)
 
     def forward(self, x: Tensor, label: Tensor | None, hidden: Tensor | None = None) -> Tensor:
         """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`.

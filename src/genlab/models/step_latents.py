@@ -13,6 +13,7 @@ from genlab.errors import UserError
 from genlab.models.choosing import Choice
 from genlab.models.row_noise import RowNoise
 from genlab.models.sequence_bounds import counted
+from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
 from genlab.models.step_ends import StepHead, StepInput
 from genlab.models.writing import Ends
@@ -112,6 +113,9 @@ class StepLatents(SequenceLatents):
     def _still(self, read: Tensor) -> Tensor:
         """No noise `[B, T, L]`, for features `[B, 1 + T, E]`; half precision would be too coarse for it."""
         return read.new_zeros(len(read), read.shape[1] - 1, self.latent_dim, dtype=self.head.bias.dtype)
+
+    def check_shape(self, z: Tensor) -> None:
+        check_latent_shape(z, 3, self.latent_dim)
 
     def decode(self, z: Tensor, before: Tensor, label: Tensor | None) -> Iterator[Tensor]:
         state, end = self.network.begin(self.input(before, label)[:, 0]), Ends(self.end_token)

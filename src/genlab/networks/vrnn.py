@@ -64,9 +64,21 @@ class VariationalRecurrent(LatentNetwork):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        """Recurrent weights as torch's cells have them; forget gates of an LSTM open."""
-        bound = self.hidden_size**-0.5
-        nn.init.uniform_(self.gates_h.weight, -bound, bound)
+        """As He 2015 before rectifiers, so that inputs come through; forget gates of an LSTM open."""
+        for layer in (
+            self.phi_x,
+            self.phi_z,
+            self.prior_hidden,
+            self.posterior_x,
+            self.posterior_h,
+            self.decoder,
+        ):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        bound = self.hidden_size**-0.5  # as torch's cells begin
+        for layer in (self.gates_x, self.gates_z, self.gates_h):
+            nn.init.uniform_(layer.weight, -bound, bound)
         if self.cell == "lstm":
             self.gates_x.bias[self.hidden_size : 2 * self.hidden_size] = 1.0
             self.gates_h.bias[self.hidden_size : 2 * self.hidden_size] = 0.0
