@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import data_paths, hardware, memory, start_up, steps, sweeps
+from benchmarks import data_paths, hardware, memory, sequences, start_up, steps, sweeps
 from benchmarks.measure import Row
 from benchmarks.pages import block, machine, replaced, text
 
 SECTIONS: dict[str, Callable[[bool], list[Row]]] = {
     "trainer": steps.rows,
+    "sequences": sequences.rows,
     "data": data_paths.rows,
     "start_up": start_up.rows,
     "sweep": sweeps.rows,

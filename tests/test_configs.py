@@ -17,6 +17,7 @@ COMPLETED = {
     "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
     "num_features", "spectral_norm", "joins", "posterior", "in_features",
     "out_channels", "in_channels", "downsampling", "num_codes", "code_dim",
+    "vocab_size",
 }  # fmt: skip
 """What a family gives its networks, and a datamodule its datasets; it stands in no YAML file."""
 
@@ -36,19 +37,25 @@ ADVERSARIAL = {
 }
 QUANTIZED = ("model/quantizer", "model/prior")
 POINTS = ("ring", "grid", "spiral", "two_moons", "points")
+TEXT = ("python_source", "shakespeare", "text")
+STUBS = Path(__file__).parent / "stub_conf"
 
 
 def composed(group: str, option: str) -> Any:
     """A config with the option in it, of a model and data that it suits."""
-    extra = ["data.path=photos"] if (group, option) == ("data", "folder") else []
+    extra = ["data.path=photos"] if (group, option) in (("data", "folder"), ("data", "text")) else []
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
     if option in POINTS:
         extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
+    elif (group == "data" and option in TEXT) or group == "data/tokenizer":
+        extra += ["model=bigrams", *(["data=shakespeare"] if group != "data" else [])]
+    elif group == "model/output":
+        extra += ["model=lstm"]
     elif "\n_target_: genlab.networks." in text and group in QUANTIZED:
         extra += ["model=vqvae"]
     elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):
         extra += ["model=gan"]
-    return compose([*extra, f"{group}={option}"])
+    return compose([*extra, f"{group}={option}"], config_dir=STUBS)
 
 
 def nodes(tree: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:

@@ -172,6 +172,7 @@ def seen(folder: Path, book: Path, windows: str, *more: str) -> list:
     return parts.model.seen
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("windows", ["contiguous", "random"])
 def test_a_run_that_is_resumed_in_the_middle_of_an_epoch_sees_what_was_left(book, tmp_path, windows):
     book.write_text(TEXT[:600])

@@ -9,7 +9,7 @@ from pathlib import Path
 from genlab.errors import UserError
 
 FIRST = (
-    "model", "data", "model/network", "model/likelihood", "model/loss", "model/kl_schedule", "model/prior",
+    "model", "data", "model/network", "model/output", "model/likelihood", "model/loss", "model/kl_schedule", "model/prior",
     "model/optimizer", "model/scheduler", "trainer", "logger", "experiment", "debug",
 )  # fmt: skip
 """The groups that people choose from most, in the order in which they are shown; others follow by name."""

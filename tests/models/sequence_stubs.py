@@ -50,6 +50,7 @@ def model(network: Any = "lstm", **changes: Any) -> Autoregressive:
         "scheduler": Constant(),
         "windows": "random" if network == "learned" else "contiguous",
         "embedding": 8,
+        "embedding_std": 0.3,
         "vocab_size": V,
         "sequence_length": T,
     }

@@ -25,6 +25,7 @@ from genlab.models.sequence_checks import (
     check_settings,
     check_steps,
     check_windows,
+    checked_classes,
     checked_length,
 )
 from genlab.models.step_ends import StepHead, StepInput
@@ -57,6 +58,7 @@ class Autoregressive(LightningModule):
         scheduler: Schedule | Plateau,
         windows: Windows,
         embedding: int,
+        embedding_std: float,
         tied: bool = True,
         gradient_clip: float | None = None,
         conditional: bool = False,
@@ -76,6 +78,7 @@ class Autoregressive(LightningModule):
             scheduler: of the learning rate.
             windows: of the data: contiguous ones go on where the one before in their row ended.
             embedding: features of a step before the network, at least 1.
+            embedding_std: their standard deviation at first, above 0.
             tied: whether the head's weights are the embedding's, where the data are tokens.
             gradient_clip: largest norm of the gradient, unless the trainer has one; None or 0: no limit.
             conditional: whether each step is told the class of its sequence.
@@ -83,7 +86,7 @@ class Autoregressive(LightningModule):
             num_features: D, of data that are real values.
             num_classes: of the data; None where it has no labels.
             sequence_length: T, steps of a window, and of a sample unless told otherwise.
-            end_token: of data that are items of text: behind each, and before its first token.
+            end_token: of items of text: stands behind each, and before its first token.
             characters_per_token: of text; None where nobody knows.
 
         Raises:
@@ -92,21 +95,17 @@ class Autoregressive(LightningModule):
         super().__init__()
         self.sequence_length = checked_length(vocab_size, num_features, sequence_length)
         self.windows, self.gradient_clip = windows, gradient_clip
-        self.num_features = num_features if vocab_size is None else None
-        self.num_classes = num_classes if conditional else None
+        self.num_features = None if vocab_size else num_features
+        self.num_classes = checked_classes(num_classes) if conditional else None
         self.end_token, self.characters_per_token = end_token, characters_per_token
-        check_settings(windows, embedding, gradient_clip, num_classes=num_classes if conditional else 1)
-        self.output = output(vocab_size=vocab_size, num_features=num_features)
-        self.input = StepInput(
-            embedding, vocab_size=vocab_size, num_features=num_features, num_classes=self.num_classes
-        )
+        check_settings(windows, embedding, embedding_std, gradient_clip)
+        sizes = {"vocab_size": vocab_size, "num_features": num_features}
+        self.output = output(**sizes)
+        self.input = StepInput(embedding, std=embedding_std, num_classes=self.num_classes, **sizes)
         self.network = network(in_features=embedding)
         check_network(self.network, self.sequence_length, windows)
-        self.head = StepHead(
-            self.network.num_features,
-            self.output.initial_params(),
-            tied_to=self.input.map if tied and self.tokens else None,
-        )
+        tied_to = self.input.map if tied and self.tokens else None
+        self.head = StepHead(self.network.num_features, self.output.initial_params(), tied_to)
         self.codec: Codec | None = None
         self._carried, self._means = CarriedStates(), {"val": TargetMean(), "test": TargetMean()}
         self._optimizer, self._scheduler = optimizer, scheduler
@@ -158,17 +157,14 @@ class Autoregressive(LightningModule):
         objective = total / count
         return {"loss": objective, "objective": objective.detach()}
 
-    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: SequenceBatch, batch_idx: int, split: str = "val") -> None:
         """Sums nats and targets; the mean is logged at the end."""
-        self._judge(batch, batch_idx, "val")
+        check_windows(batch, batch_idx, self.windows)
+        self._means[split].add(*weighted(-self._log_prob(batch, split), batch))
 
     def test_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """The same on the test set."""
-        self._judge(batch, batch_idx, "test")
-
-    def _judge(self, batch: SequenceBatch, batch_idx: int, split: str) -> None:
-        check_windows(batch, batch_idx, self.windows)
-        self._means[split].add(*weighted(-self._log_prob(batch, split), batch))
+        self.validation_step(batch, batch_idx, "test")
 
     def on_validation_epoch_end(self) -> None:
         """Logs `val/loss` over all targets."""
@@ -267,9 +263,9 @@ class Autoregressive(LightningModule):
             prompt: read as it is; where it is empty the text begins like a line.
             length: tokens of each, at least 1.
             n: how many, at least 1.
-            temperature: of the choice of tokens, see `Choice`, as are the next two; 0 takes the likeliest each time.
-            top_k: only so many of the likeliest; None: all.
-            top_p: only the likeliest that together have this probability; None: all.
+            temperature: of the choice of tokens, like the next two, see `Choice`.
+            top_k: only so many of the likeliest.
+            top_p: only the likeliest that together have this probability.
             seed: equal seeds give equal texts, the first of them whatever n is.
             label: of a conditional model: the class of all; None goes round the classes.
 

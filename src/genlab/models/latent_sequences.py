@@ -106,9 +106,9 @@ class LatentSequences(LightningModule):
         if not self.annealing.constant:
             self.charts = {**CHARTS, "weight of the KL": ["train/kl_weight"]}
         kind = {"vocab_size": vocab_size, "num_features": num_features}
-        spread = embedding**-0.5  # wide enough for an encoder to tell tokens apart at once
+        std = embedding**-0.5  # wide enough for an encoder to tell tokens apart at once
         self.latents = latents(
-            step_input=StepInput(embedding, **kind, num_classes=self.num_classes, spread=spread),
+            step_input=StepInput(embedding, **kind, num_classes=self.num_classes, std=std),
             embedding=embedding,
             output=output(**kind),
             latent_dim=latent_dim,

@@ -27,10 +27,8 @@ def checked_length(vocab_size: int | None, num_features: int | None, sequence_le
     return sequence_length
 
 
-def check_settings(
-    windows: str, embedding: int, gradient_clip: float | None, *, num_classes: int | None
-) -> None:
-    """Refuses settings out of their range; `num_classes` of a model that is not conditional is any.
+def check_settings(windows: str, embedding: int, embedding_std: float, gradient_clip: float | None) -> None:
+    """Refuses settings out of their range.
 
     Raises:
         UserError: one is.
@@ -39,10 +37,21 @@ def check_settings(
         raise UserError(f"model.windows must be contiguous or random, got {windows}")
     if embedding < 1:
         raise UserError(f"model.embedding must be at least 1, got {embedding}")
+    if embedding_std <= 0:
+        raise UserError(f"model.embedding_std must be above 0, got {embedding_std}")
     if gradient_clip is not None and gradient_clip < 0:
         raise UserError(f"model.gradient_clip must be at least 0, got {gradient_clip}")
+
+
+def checked_classes(num_classes: int | None) -> int:
+    """The classes that a conditional model is told.
+
+    Raises:
+        UserError: the data has none.
+    """
     if not num_classes:
         raise UserError("model.conditional=true needs labels, and this data has no classes: leave it false")
+    return num_classes
 
 
 def check_latents(

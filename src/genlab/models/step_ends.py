@@ -7,9 +7,6 @@ F output features, P parameters of a step.
 import torch
 from torch import Tensor, nn
 
-SPREAD = 0.02
-"""Standard deviation of embeddings at first, as in GPT-2: a tied head then begins near equal odds."""
-
 
 class StepInput(nn.Module):
     """An embedding of each token, or a linear map of the values of each step; the class added where there is one."""
@@ -18,15 +15,16 @@ class StepInput(nn.Module):
         self,
         features: int,
         *,
+        std: float,
         vocab_size: int | None,
         num_features: int | None,
         num_classes: int | None,
-        spread: float = SPREAD,
     ) -> None:
         """Builds the maps.
 
         Args:
             features: E.
+            std: standard deviation of embeddings at first.
             vocab_size: V; None for real values.
             num_features: D; None for tokens.
             num_classes: K, where each step is told the class of its sequence; else None.
@@ -37,13 +35,13 @@ class StepInput(nn.Module):
         self.map: nn.Embedding | nn.Linear
         if vocab_size is not None:
             self.map = nn.Embedding(vocab_size, features)
-            nn.init.normal_(self.map.weight, std=spread)
+            nn.init.normal_(self.map.weight, std=std)
         else:
             assert num_features is not None
             self.map = nn.Linear(num_features, features)
         self.classes = nn.Embedding(num_classes, features) if num_classes is not None else None
         if self.classes is not None:
-            nn.init.normal_(self.classes.weight, std=spread)
+            nn.init.normal_(self.classes.weight, std=std)
 
     def forward(self, x: Tensor, label: Tensor | None, hidden: Tensor | None = None) -> Tensor:
         """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`.
