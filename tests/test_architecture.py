@@ -32,7 +32,7 @@ FLOOR_0 = {
     "contracts": Place("", "torch"),
     "code_contracts": Place("", "torch"),
     "sequence_contracts": Place("", "torch"),
-    "codecs": Place("errors suggestions sequence_contracts", "numpy tokenizers"),
+    "codecs": Place("errors suggestions sequence_contracts", "torch numpy tokenizers"),
     "seeding": Place("", "torch"),
     "latents": Place("", "torch"),
     "pictures": Place("", "torch PIL"),

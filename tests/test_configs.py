@@ -36,6 +36,7 @@ ADVERSARIAL = {
     f"model/{name}" for name in ("penalty", "augment", "conditioning", "generator", "discriminator")
 }
 QUANTIZED = ("model/quantizer", "model/prior")
+SERIES = ("sines", "csv", "mnist_rows", "digits_rows")
 POINTS = ("ring", "grid", "spiral", "two_moons", "points")
 TEXT = ("python_source", "shakespeare", "text")
 STUBS = Path(__file__).parent / "stub_conf"
@@ -43,7 +44,7 @@ STUBS = Path(__file__).parent / "stub_conf"
 
 def composed(group: str, option: str) -> Any:
     """A config with the option in it, of a model and data that it suits."""
-    extra = ["data.path=photos"] if (group, option) in (("data", "folder"), ("data", "text")) else []
+    extra = ["data.path=photos"] if group == "data" and option in ("folder", "text", "csv") else []
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
     if option in POINTS:
         extra += ["model=gan", "model/network=points", *(["data=ring"] if group != "data" else [])]
@@ -51,6 +52,8 @@ def composed(group: str, option: str) -> Any:
         extra += ["model=bigrams", *(["data=shakespeare"] if group != "data" else [])]
     elif group == "model/output":
         extra += ["model=lstm"]
+    elif group == "data" and option in SERIES:
+        extra += ["model=stubseries"]
     elif "\n_target_: genlab.networks." in text and group in QUANTIZED:
         extra += ["model=vqvae"]
     elif group in ADVERSARIAL or ".adversarial." in text or option in ("sngan", "r3gan"):

@@ -137,7 +137,7 @@ def image_sheet(cells: Tensor) -> Tensor:
     return square.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # [C, rows * H, columns * W]
 
 
-def scatter(real: Tensor, fake: Tensor) -> Tensor:
+def scatter(real: Tensor, fake: Tensor, frame: Tensor | None = None) -> Tensor:
     """Draws points of a plane: real ones as large pale blue discs, fakes on top of them as small red ones.
 
     Blue without red is a mode that the model leaves out; red without blue lies where no data are. The
@@ -147,6 +147,7 @@ def scatter(real: Tensor, fake: Tensor) -> Tensor:
     Args:
         real: `[N, 2]`, at least one point.
         fake: `[M, 2]`.
+        frame: `[2, 2]`, the lowest and the highest corner of what is shown, with a margin; None: the real points.
 
     Returns:
         The picture, `[3, h, w]` in [0, 1], h = w.
@@ -160,7 +161,7 @@ def scatter(real: Tensor, fake: Tensor) -> Tensor:
     real, fake = (points[points.isfinite().all(1)] for points in (real.detach().cpu(), fake.detach().cpu()))
     if len(real) == 0:
         raise ValueError("a scatter needs at least one finite real point")
-    low, high = real.amin(0), real.amax(0)
+    low, high = (real.amin(0), real.amax(0)) if frame is None else frame
     half = float((high - low).max()) / 2 * (1 + _MARGIN) or 1.0
     picture = torch.full((3, _PLANE, _PLANE), _PAPER)
     for points, (radius, colour) in ((real, _REAL), (fake, _FAKE)):

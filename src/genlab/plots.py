@@ -3,6 +3,8 @@
 Letters in shapes: N real series, M samples, T steps, D columns; h, w those of a whole picture.
 """
 
+import math
+
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -21,6 +23,9 @@ _FINE = 3
 _MARGIN = 0.08
 """Room above and below the real values, as a share of their range."""
 
+_REACH = 1.0
+"""Samples outside the real range widen a scale by so many ranges each way, at most."""
+
 _MOST_COLUMNS = 12
 """Columns that are drawn; of more the first."""
 
@@ -33,8 +38,9 @@ _INK = [
 def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
     """Draws real series on the left and samples on the right, a row of panels for each column.
 
-    Both panels of a row have the scale of the real values, which is written beside them; what leaves it is
-    cut off at the edge, and what is not finite is left out. A series has one colour in all rows.
+    Both panels of a row have one scale, written beside them. It holds all real values, and the samples up to
+    their range away on each side: so a model that diverges still has a picture. What is not finite is left
+    out. A series has one colour in all rows.
 
     Args:
         real: `[N, T, D]`, at least one; the first eight have colours of their own.
@@ -64,7 +70,7 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
         )
     for row in range(shown):
         top = _TOP + row * (_HIGH + _GAP)
-        low, high = _range(real[..., row])
+        low, high = _scale(real[..., row], fake[..., row])
         for k, series in enumerate((real, fake)):
             sheet.paste(_panel(series[..., row], low, high), (_LEFT + k * (_WIDE + _GAP), top))
         _write_beside(pen, font, top, names[row], low, high)
@@ -73,6 +79,9 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
 
 def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """Draws scatters beside each other, each under its heading: real points blue, samples red on top of them.
+
+    Each axis has a scale of its own, which holds all real points and the samples up to their range away on
+    each side; those further out stand at the edge, see `genlab.pictures.scatter`.
 
     Args:
         panels: real points `[N, 2]` and samples `[M, 2]` by heading.
@@ -85,7 +94,7 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """
     pictures = []
     for heading, (real, fake) in panels.items():
-        picture = scatter(real, fake)
+        picture = scatter(*_framed(real, fake))
         strip = Image.new("RGB", (picture.shape[2], _TOP), "white")
         text = f"{heading}: {len(real)} real (blue), {len(fake)} samples (red)"
         ImageDraw.Draw(strip).text(
@@ -97,10 +106,36 @@ def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     return torch.cat(pictures[:-1], 2)
 
 
-def _range(values: Tensor) -> tuple[float, float]:
-    """Lowest and highest finite value, apart even where they are the same."""
-    finite = values[values.isfinite()]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+def _framed(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Points and what is shown of them, moved and stretched into the unit square."""
+    real, fake = (points[points.isfinite().all(1)] for points in (real, fake))
+    if not len(real):
+        return real, fake, None
+    ends = [
+        _widened(float(r.min()), float(r.max()), *((float(f.min()), float(f.max())) if len(f) else ()))
+        for r, f in zip(real.T, fake.T, strict=True)
+    ]
+    low, high = torch.tensor(ends, dtype=real.dtype).T
+    width = (high - low).clamp(min=1e-12)
+    return (real - low) / width, (fake - low) / width, torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+
+
+def _widened(
+    low: float, high: float, lowest: float = math.inf, highest: float = -math.inf
+) -> tuple[float, float]:
+    """The range of the real values with what is near it of the samples'."""
+    reach = _REACH * (high - low)
+    return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
+
+
+def _scale(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """The ends of the scale of one column, apart even where all is the same."""
+    real, fake = real[real.isfinite()], fake[fake.isfinite()]
+    if not len(real):
+        return 0.0, 1.0
+    low, high = float(real.min()), float(real.max())
+    if len(fake):
+        low, high = _widened(low, high, float(fake.min()), float(fake.max()))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 

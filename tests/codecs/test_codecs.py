@@ -151,9 +151,9 @@ def test_without_the_library_byte_pairs_say_how_to_install_it(monkeypatch):
         ({"kind": "chars"}, "the run's codec is of kind 'chars', which is not known; did you mean char?"),
         (
             {"kind": ["x"]},
-            "the run's codec is of kind ['x'], which is not known; allowed: bpe, byte, char",
+            "the run's codec is of kind ['x'], which is not known; allowed: bpe, byte, char, series",
         ),
-        ("char", "the run's codec is of kind None, which is not known; allowed: bpe, byte, char"),
+        ("char", "the run's codec is of kind None, which is not known; allowed: bpe, byte, char, series"),
         ({"kind": "char"}, "the run's codec of kind char is damaged ('characters'); it was not loaded"),
         (
             {"kind": "char", "characters": "aa", "unknown": False},

@@ -89,9 +89,12 @@ def class_names(trainer: Trainer, labels: Tensor) -> list[str]:
     return [" ".join(str(names[k]).split()) if names else str(k) for k in labels.tolist()]
 
 
-def publish(trainer: Trainer, name: str, picture: Tensor) -> None:
-    """Writes a picture `[1 or 3, h, w]` in [0, 1] into `samples/` and hands it to the logs; on rank 0."""
-    file = f"{name}_epoch_{trainer.current_epoch + 1:04d}.png"
+def publish(trainer: Trainer, name: str, picture: Tensor, *, epoch: int | None = None) -> None:
+    """Writes a picture `[1 or 3, h, w]` in [0, 1] into `samples/` and hands it to the logs; on rank 0.
+
+    `epoch` counts from 0 and is the current one unless it is given; after the last one Lightning counts on.
+    """
+    file = f"{name}_epoch_{(trainer.current_epoch if epoch is None else epoch) + 1:04d}.png"
     save_png(picture, Path(trainer.default_root_dir) / "samples" / file)
     for log in run_logs(trainer):
         log.log_picture(name, picture, trainer.global_step)

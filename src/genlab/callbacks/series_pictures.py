@@ -100,7 +100,7 @@ class SeriesMap(Callback):
     training ends, whichever limit ends it. Of text and of images nothing is drawn.
     """
 
-    def __init__(self, *, n: int = 500, every_n_epochs: int | None = None, seed: int = 0) -> None:
+    def __init__(self, *, n: int = 300, every_n_epochs: int | None = None, seed: int = 0) -> None:
         """Creates the callback.
 
         Args:
@@ -116,7 +116,7 @@ class SeriesMap(Callback):
             raise UserError(f"callbacks.series_map.n must be at least 10, got {n}")
         self.every_n_epochs, self.seed = every_n_epochs, seed
         self._first = FirstSeries(n)
-        self._seen: tuple[Tensor, Tensor] | None = None
+        self._seen: tuple[int, Tensor, Tensor] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
@@ -142,7 +142,7 @@ class SeriesMap(Callback):
         if real is None or _rows_of_images(trainer):
             return
         samples = _drawn(trainer, pl_module, len(real), self.seed)
-        self._seen = profiles(real), profiles(samples)
+        self._seen = trainer.current_epoch, profiles(real), profiles(samples)
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._show(trainer)
 
@@ -152,13 +152,13 @@ class SeriesMap(Callback):
     def _show(self, trainer: Trainer) -> None:
         if self._seen is None:
             return
-        real, samples = self._seen
+        epoch, real, samples = self._seen
         self._seen = None
         samples = samples[samples.isfinite().all(1)]
         if len(real) + len(samples) < 10 or len(real) < 2:
             return  # too few to lie near or far
         panels = {"PCA": pca(real, samples), "t-SNE": tsne(real, samples, seed=self.seed)}
-        publish(trainer, "series_map", clouds(panels))
+        publish(trainer, "series_map", clouds(panels), epoch=epoch)
 
 
 def _drawn(trainer: Trainer, model: LightningModule, n: int, seed: int) -> Tensor:

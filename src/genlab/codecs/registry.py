@@ -4,11 +4,12 @@ from typing import Any
 
 from genlab.codecs.byte_pairs import BPECodec
 from genlab.codecs.characters import ByteCodec, CharCodec
+from genlab.codecs.scale import Scale
 from genlab.errors import UserError
 from genlab.sequence_contracts import Codec
 from genlab.suggestions import did_you_mean
 
-KINDS: dict[str, Any] = {cls.kind: cls for cls in (CharCodec, ByteCodec, BPECodec)}
+KINDS: dict[str, Any] = {cls.kind: cls for cls in (CharCodec, ByteCodec, BPECodec, Scale)}
 
 
 def restore(state: Any) -> Codec | None:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genlab.codecs.scale import Scale, Scaling, check_scaling
 from genlab.data.csv_table import read_table
-from genlab.data.scale import Scale, Scaling, check_scaling
 from genlab.data.series import SPLITS, SeriesData, Windows, refuse_labels
 from genlab.errors import UserError
 

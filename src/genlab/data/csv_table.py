@@ -88,11 +88,10 @@ def _read_lines(path: str, separator: str | None) -> list[_Line]:
     first = next((line for line in text.splitlines() if line.strip()), "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(separator, first))
     try:
-        lines = [
-            _Line(reader.line_num, [field.strip() for field in fields]) for fields in reader if any(fields)
-        ]
+        lines = [_Line(reader.line_num, [field.strip() for field in fields]) for fields in reader]
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num} cannot be read as CSV ({error})") from error
+    lines = [line for line in lines if len(line.fields) > 1 or any(line.fields)]  # ",," misses values
     if not lines:
         raise UserError(f"data.path {path} is empty")
     return lines

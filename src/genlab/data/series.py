@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from genlab.codecs.scale import Scale
 from genlab.data.loader import TensorLoader
 from genlab.data.order import BatchOrder, Rows
-from genlab.data.scale import Scale
 from genlab.errors import UserError
 from genlab.sequence_contracts import SequenceBatch
 
@@ -200,17 +200,18 @@ class SeriesData(pl.LightningDataModule):
         return self._loader("train", seed=None if overfit else self.seed, drop_last=self.drop_last)
 
     def val_dataloader(self) -> SeriesLoader:
-        """The validation windows, always in the same order."""
+        """The validation windows, always in the same mixed order."""
         return self._loader("val")
 
     def test_dataloader(self) -> SeriesLoader:
-        """The test windows, always in the same order."""
+        """The test windows, always in the same mixed order."""
         return self._loader("test")
 
     def _loader(self, split: str, *, seed: int | None = None, drop_last: bool = False) -> SeriesLoader:
         windows, (rank, world_size) = self._need(split), self._world()
         assert self.sequence_length is not None
-        rows: Rows = np.arange(len(windows.start), dtype=np.int64)
+        # mixed once and for all: neighbours overlap, and the first few are to stand for all in pictures
+        rows: Rows = np.random.default_rng(0).permutation(len(windows.start)).astype(np.int64)
         order = BatchOrder(
             rows, batch_size=self.batch_size, seed=seed, drop_last=drop_last, rank=rank, world_size=world_size
         )

@@ -8,7 +8,7 @@ Letters in shapes: N windows, T steps, D channels.
 import numpy as np
 import torch
 
-from genlab.data.scale import Scale
+from genlab.codecs.scale import Scale
 from genlab.data.series import SPLITS, SeriesData, Windows, apart, refuse_labels
 from genlab.errors import UserError
 

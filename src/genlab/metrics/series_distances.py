@@ -29,7 +29,8 @@ def wasserstein(a: Tensor, b: Tensor) -> Tensor:
     """
     both = torch.cat([a, b]).double()  # [n + N, D]
     order = both.argsort(0)
-    mass = torch.cat([torch.full((len(a),), 1 / len(a)), torch.full((len(b),), -1 / len(b))]).double()
+    mass = both.new_full((len(both),), 1 / len(a))
+    mass[len(a) :] = -1 / len(b)
     gap = mass[order].cumsum(0)[:-1].abs()  # |F_a - F_b| between neighbours
     return (gap * both.gather(0, order).diff(dim=0)).sum(0)
 

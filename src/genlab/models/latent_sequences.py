@@ -27,7 +27,13 @@ from genlab.models.sequence_bounds import (
     posterior_of,
     whole,
 )
-from genlab.models.sequence_checks import at_least_one, check_beginnings, check_latents, checked_length
+from genlab.models.sequence_checks import (
+    at_least_one,
+    check_beginnings,
+    check_latents,
+    checked_classes,
+    checked_length,
+)
 from genlab.models.sequence_latents import SequenceLatents
 from genlab.models.step_ends import StepInput
 from genlab.models.writing import pieces, preceding, rolled_out, write
@@ -98,8 +104,8 @@ class LatentSequences(LightningModule):
         super().__init__()
         self.sequence_length = checked_length(vocab_size, num_features, sequence_length)
         self.num_features = num_features if vocab_size is None else None
-        self.num_classes = num_classes if conditional else None
-        check_latents(latent_dim, embedding, gradient_clip, num_classes=num_classes if conditional else 1)
+        self.num_classes = checked_classes(num_classes) if conditional else None
+        check_latents(latent_dim, embedding, gradient_clip)
         self.gradient_clip = gradient_clip
         self.end_token, self.characters_per_token = end_token, characters_per_token
         self.loss, self.annealing = loss, Annealing(kl_schedule, loss)

@@ -54,15 +54,13 @@ def checked_classes(num_classes: int | None) -> int:
     return num_classes
 
 
-def check_latents(
-    latent_dim: int, embedding: int, gradient_clip: float | None, *, num_classes: int | None
-) -> None:
-    """Refuses settings of a model with latents; the last as in `check_settings`.
+def check_latents(latent_dim: int, embedding: int, gradient_clip: float | None) -> None:
+    """Refuses settings of a model with latents.
 
     Raises:
         UserError: one is out of its range.
     """
-    check_settings("random", embedding, gradient_clip, num_classes=num_classes)
+    check_settings("random", embedding, 1.0, gradient_clip)
     if latent_dim < 1:
         raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
 

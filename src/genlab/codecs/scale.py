@@ -23,7 +23,7 @@ class Scale:
         factor: `[D]` float64: how long a step of 1 is in the user's units.
     """
 
-    kind = "series"
+    kind: str = "series"
 
     def __init__(self, columns: list[str], scaling: Scaling, shift: Tensor, factor: Tensor) -> None:
         """Takes what `fit` or `from_state` found."""
@@ -77,13 +77,16 @@ class Scale:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Scale":
-        """The scale that `state` describes."""
-        return cls(
-            state["columns"],
-            state["scaling"],
-            torch.tensor(state["shift"], dtype=torch.float64),
-            torch.tensor(state["factor"], dtype=torch.float64),
-        )
+        """The scale that `state` describes.
+
+        Raises:
+            ValueError: a column has no scale, or more than one.
+        """
+        columns, shift, factor = (list(state[name]) for name in ("columns", "shift", "factor"))
+        if not len(columns) == len(shift) == len(factor):
+            raise ValueError(f"{len(columns)} columns, {len(shift)} shifts, {len(factor)} factors")
+        numbers = (torch.tensor(values, dtype=torch.float64) for values in (shift, factor))
+        return cls(columns, state["scaling"], *numbers)
 
 
 def check_scaling(scaling: str) -> None:
