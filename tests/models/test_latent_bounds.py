@@ -84,7 +84,7 @@ def test_the_divergence_in_closed_form_is_the_mean_of_that_of_the_draws(latents)
     with torch.no_grad():
         terms = made.terms(windows(), samples=20_000, densities=True)
     drawn = (terms.log_q - terms.log_p).mean(0)
-    torch.testing.assert_close(drawn, terms.divergence, atol=0.1, rtol=0.02)
+    torch.testing.assert_close(drawn, terms.divergence, atol=0.1, rtol=0.05)
     assert terms.kl.shape == (B, L) and (terms.kl >= 0).all()
 
 

@@ -72,7 +72,7 @@ def _by_the_prior(made, text, draws):
 
 @pytest.mark.parametrize(("latents", "variance"), [("one", [1, 1]), ("steps", [1, 1 + A**2])])
 def test_series_are_drawn_from_their_covariance(latents, variance):
-    made = linear_gaussian(latents, 2)
+    made = linear_gaussian(latents, 2).float()
     drawn = made.sample(20_000, seed=0)[..., 0]
     covariance = torch.cov(drawn.T)
     expected = C**2 * torch.tensor(variance) + 0.25

@@ -20,7 +20,6 @@ from genlab.models.optimization import clip_gradients, configure, decayed_or_not
 from genlab.models.reading import Reader
 from genlab.models.sequence_checks import (
     Windows,
-    at_least_one,
     check_network,
     check_settings,
     check_steps,
@@ -29,7 +28,7 @@ from genlab.models.sequence_checks import (
     checked_length,
 )
 from genlab.models.step_ends import StepHead, StepInput
-from genlab.models.writing import draws, pieces, preceding, rolled_out, write
+from genlab.models.writing import draws, pieces, preceding, sampled, write
 from genlab.objectives.outputs import Output
 from genlab.schedules import Plateau, Schedule
 from genlab.sequence_contracts import Codec, SequenceBatch, SequenceNetwork
@@ -232,9 +231,7 @@ class Autoregressive(LightningModule):
             UserError: a number below 1, a class that there is not, or a label given to a model without classes.
         """
         length = self.sequence_length if length is None else length
-        at_least_one(n=n, length=length)
-        drawn = draws(self, self.beginning(n), self.classes_of(n, label), seed=seed)
-        return rolled_out(drawn, length)
+        return sampled(self, partial(draws, self), n, length, seed=seed, label=label)
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""

@@ -27,16 +27,10 @@ from genlab.models.sequence_bounds import (
     posterior_of,
     whole,
 )
-from genlab.models.sequence_checks import (
-    at_least_one,
-    check_beginnings,
-    check_latents,
-    checked_classes,
-    checked_length,
-)
+from genlab.models.sequence_checks import check_beginnings, check_latents, checked_classes, checked_length
 from genlab.models.sequence_latents import SequenceLatents
 from genlab.models.step_ends import StepInput
-from genlab.models.writing import pieces, preceding, rolled_out, write
+from genlab.models.writing import pieces, preceding, rolled_out, sampled, write
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.outputs import Output
 from genlab.objectives.priors import Prior
@@ -231,8 +225,7 @@ class LatentSequences(LightningModule):
         that of the windows it was trained on.
         """
         length = self.sequence_length if length is None else length
-        at_least_one(n=n, length=length)
-        return rolled_out(self.latents.draws(self.beginning(n), self.classes_of(n, label), seed=seed), length)
+        return sampled(self, self.latents.draws, n, length, seed=seed, label=label)
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""

@@ -30,7 +30,7 @@ class Writer(Protocol):
     codec: Codec | None
     end_token: int | None
 
-    def classes_of(self, n: int, label: int | None = None) -> Tensor | None: ...
+    def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None: ...
 
     def beginning(self, n: int) -> Tensor: ...
 
@@ -200,6 +200,14 @@ def preceding(model: Preceded, n: int) -> Tensor:
 def rolled_out(steps: Iterator[Tensor], length: int) -> Tensor:
     """The first `length` steps as sequences `[n, T]` or `[n, T, D]`."""
     return torch.stack(list(itertools.islice(steps, length)), dim=1)
+
+
+def sampled(
+    model: Writer, drawing: Drawing, n: int, length: int, *, seed: int | None, label: Tensor | int | None
+) -> Tensor:
+    """`n` sequences of `length` steps, from their beginning on."""
+    at_least_one(n=n, length=length)
+    return rolled_out(drawing(model.beginning(n), model.classes_of(n, label), seed=seed), length)
 
 
 def _prompt(model: Writer, codec: TextCodec, prompt: str, n: int) -> Tensor:
