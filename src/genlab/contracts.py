@@ -67,7 +67,8 @@ class RunCard(NamedTuple):
 class Encoder(nn.Module):
     """Interface: images to features. Built by its family as `factory(out_features=...)`.
 
-    Of a conditional family as `factory(out_features=..., extra_channels=E)`: E label channels are joined to each image.
+    Of a conditional family as `factory(out_features=..., extra_channels=E)`: E label channels are joined
+    to each image, of one value everywhere.
     """
 
     def forward(self, image: Tensor) -> Tensor:

@@ -235,3 +235,12 @@ def test_the_presets_of_the_iwae_paper_are_its_networks():
     assert widths(two.prior.inference) == [(100, 100), (100, 100), (100, 100)]
     assert widths(two.prior.generation) == [(50, 100), (100, 100), (100, 200)]
     assert widths(two.decoder) == [(100, 200), (200, 200), (200, 784)]
+
+
+def test_fully_connected_encoders_are_told_a_class_by_one_number_of_its_channel():
+    encoder = build(compose(["model=cvae", "model/network=iwae", "data=mnist"]).model, path="model").encoder
+    assert encoder.layers[0].in_features == 784 + 10
+    images, which = torch.rand(3, 1, 28, 28), torch.tensor([0, 4, 9])
+    channels = torch.nn.functional.one_hot(which, 10)[:, :, None, None].expand(-1, -1, 28, 28).float()
+    plain = torch.cat([images.flatten(1), torch.eye(10)[which]], dim=1)
+    torch.testing.assert_close(encoder(torch.cat([images, channels], dim=1)), encoder.layers(plain))
