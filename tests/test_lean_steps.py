@@ -97,3 +97,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         command = [sys.executable, "-c", script.format(keep=keep)]
         faults[keep] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert faults[True] * 10 < faults[False]
+
+
+def test_a_run_takes_no_time_over_numbers_that_are_nearly_zero(tmp_path):
+    torch.set_flush_denormal(False)
+    tiny = torch.tensor([1e-30]) * 1e-10
+    assert tiny > 0
+    try:
+        assembly.assemble(compose(["debug=fast"]), tmp_path)
+        assert torch.tensor([1e-30]) * 1e-10 == 0
+    finally:
+        torch.set_flush_denormal(False)

@@ -113,6 +113,8 @@ def assemble(cfg: DictConfig, folder: Path, *, trained: bool = False) -> Parts:
     Raises:
         UserError: a part cannot be built.
     """
+    # numbers below 1e-38 become 0: a CPU takes many times as long over them, and iwae's weights are full of them
+    torch.set_flush_denormal(True)
     seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = read_data(cfg, folder)
     validate(cfg)
