@@ -1,6 +1,7 @@
 """Series through the real verbs, with a stub of a family: trained, drawn, judged, resumed, and refused in a sentence."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,11 +113,21 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(command, sines, tmp
     assert first and all(first[name].equal(second[name]) for name in first)
 
 
-def test_a_model_of_images_refuses_series_in_a_sentence():
-    with pytest.raises(
-        UserError, match=r"^the model wants images, and this data has none \(no data.image_shape\)"
-    ):
-        validate(compose(["data=sines"]), facts_known=False)
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        ("sines", "for series a model of sequences, such as model=lstm or model=vrnn"),
+        ("digits_rows", "for series a model of sequences, such as model=lstm or model=vrnn"),
+        ("shakespeare", "for text a model of sequences, such as model=lstm"),
+        ("ring", "for points model=gan model/network=points"),
+    ],
+)
+def test_a_model_of_images_refuses_other_data_and_tells_of_a_model_for_it(data, advice):
+    sentence = (
+        "the model wants images, and this data has none (no data.image_shape): choose another data=, or "
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(sentence + advice)}$"):
+        validate(compose(["model=vae", f"data={data}"]), facts_known=False)
 
 
 def test_a_file_that_cannot_be_used_is_one_sentence_at_the_command_line(command, tmp_path):

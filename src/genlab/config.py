@@ -151,12 +151,21 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
         sentence = f"the config does not resolve: {str(error).splitlines()[0]}"
         if "'data.image_shape'" in sentence:
             sentence = (
-                "the model wants images, and this data has none (no data.image_shape): choose another data=, or for "
-                "points model=gan model/network=points"
+                "the model wants images, and this data has none (no data.image_shape): choose another data=, or "
+                + _model_for(cfg.data)
             )
         raise UserError(sentence) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def _model_for(data: DictConfig) -> str:
+    """The words for a model of what the data has in place of images."""
+    if "vocab_size" in data:
+        return "for text a model of sequences, such as model=lstm"
+    if "sequence_length" in data:
+        return "for series a model of sequences, such as model=lstm or model=vrnn"
+    return "for points model=gan model/network=points"
 
 
 def build(node: Any, *, path: str) -> Any:

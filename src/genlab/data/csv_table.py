@@ -6,7 +6,7 @@ Letters in shapes: L rows, D columns.
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ def read_table(
         path: the file, UTF-8.
         columns: names or numbers, counted from 1, in the order wanted; None takes all.
         header: whether the first line holds names; None: it does where some field of it is a word and the
-            one below a number.
+            one below a number, or where it is the only line and all of words.
         separator: comma, semicolon, tab, bar, or the character itself; None: the one of these four that the
             first line has most of.
 
@@ -109,15 +109,16 @@ def _separator(asked: str | None, line: str) -> str:
 
 
 def _has_header(lines: list[_Line]) -> bool:
-    pairs: Iterable[tuple[str, str]] = (
-        zip(lines[0].fields, lines[1].fields, strict=False) if lines[1:] else ()
-    )
-    return any(first and not _is_number(first) and _is_number(second) for first, second in pairs)
+    words = [bool(field) and not _is_number(field) for field in lines[0].fields]
+    if not lines[1:]:
+        return all(words)
+    return any(word and _is_number(below) for word, below in zip(words, lines[1].fields, strict=False))
 
 
 def _is_number(field: str) -> bool:
+    """Whether it is one, also with a decimal comma, which is refused in the line where it stands."""
     try:
-        float(field)
+        float(field.replace(",", ".", 1))
     except ValueError:
         return False
     return True
@@ -170,6 +171,7 @@ def _number(line: _Line, column: int, names: list[str], path: str) -> float:
             f"{where}: the value is missing{f' ({field})' if field else ''}; fill it or remove the line, or leave"
             " the column out by data.columns=[...]"
         )
+    mend = "write decimals with a point" if "," in field and _is_number(field) else "mend it"
     raise UserError(
-        f"{where}: {field!r} is no finite number; mend it, or leave the column out by data.columns=[...]"
+        f"{where}: {field!r} is no finite number; {mend}, or leave the column out by data.columns=[...]"
     )
