@@ -10,7 +10,7 @@ from conftest import ROOT
 sys.path.append(str(ROOT / "scripts"))  # the scripts are no part of the package
 
 import benchmark
-from benchmarks import clocks, data_paths, memory, pairs, start_up, steps, sweeps
+from benchmarks import clocks, data_paths, memory, pairs, sequences, start_up, steps, sweeps
 from benchmarks.measure import Row, compare
 from benchmarks.pages import block, machine, replaced, text
 
@@ -136,6 +136,14 @@ def test_a_step_of_a_pair_is_timed_on_both_sides(monkeypatch):
     assert 0 < steps.through_trainer("dcgan", 1, 2, pairs.SETTINGS) < 10_000
     assert type(seen[0].model).__name__ == "GAN" and seen[0].datamodule.batch_size == pairs.BATCH
     assert 0 < pairs.bare(1, 2) < 10_000
+
+
+@pytest.mark.slow
+def test_training_on_text_and_drawing_are_timed_on_both_sides():
+    for side in (sequences.through_trainer, sequences.bare):
+        assert 0 < side(1, 2) < 60_000
+    for side in (sequences.with_memory, sequences.without_memory):
+        assert 0 < side("transformer", 2, 3) < 10_000
 
 
 def test_the_timed_run_has_all_default_callbacks_and_logs(monkeypatch):

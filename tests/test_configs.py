@@ -16,6 +16,7 @@ CONF = conf_dir()
 COMPLETED = {
     "out_features", "latent_dim", "params_per_value", "root", "download", "num_classes", "extra_channels", "pack",
     "num_features", "spectral_norm", "joins", "posterior", "in_features",
+    "step_input", "embedding", "output", "tied", "prior", "end_token",
     "out_channels", "in_channels", "downsampling", "num_codes", "code_dim",
     "vocab_size",
 }  # fmt: skip

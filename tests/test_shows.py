@@ -31,21 +31,13 @@ FAMILIES = {
 PAIR = ("from_class=3", "to_class=8")
 
 
-class Runs(dict[str, Path]):
-    """A run of each family on the embedded digits, trained when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __missing__(self, family: str) -> Path:
-        train(compose([*FAMILIES[family]]), folder=self.folder / family)
-        self[family] = self.folder / family
-        return self[family]
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each family on the embedded digits."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, settings in FAMILIES.items():
+        train(compose([*settings]), folder=folder / name)
+    return {name: folder / name for name in FAMILIES}
 
 
 @pytest.fixture(scope="module")

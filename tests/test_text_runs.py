@@ -153,6 +153,17 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(command, tmp_path, words, sen
     assert code == 2 and err.startswith(sentence) and "\n" not in err.strip()
 
 
+def test_weights_of_a_run_with_another_vocabulary_are_taken_with_a_warning(command, book, tmp_path):
+    run_on(book, tmp_path / "first")
+    (tmp_path / "other.txt").write_text(TEXT.replace("x", "z"))  # as many characters, and others
+    words = ("--config-dir", CONF, *SMALL, "data=text", "debug=fast", "init_from=first")
+    warning = "           codec: another vocabulary or scale there, so equal numbers mean other things\n"
+    for name, warned in (("other", True), ("book", False)):
+        code, out, _ = command("train", *words, f"data.path={name}.txt", f"hydra.run.dir={name}")
+        assert code == 0 and "  weights  every tensor from first\n" in out
+        assert (warning in out) == warned
+
+
 def test_an_unknown_tokenizer_is_told_with_those_there_are(command):
     _, _, err = command(
         "train", "--config-dir", CONF, *SMALL, "data=text", "data.path=x", "data/tokenizer=word"

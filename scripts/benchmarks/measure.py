@@ -3,9 +3,10 @@
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 Measured = float
-"""What one run of one side gives, in any unit in which less is better."""
+"""What one run of one side gives."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Row:
     """What was measured: ours, the other."""
 
 
+class NotMeasured(Exception):
+    """Why a section cannot be measured here, in a sentence."""
+
+
 def compare(
     name: str,
     unit: str,
@@ -32,17 +37,30 @@ def compare(
     repeats: int,
     reach: float | None = None,
 ) -> Row:
-    """Medians of both sides, and the median over neighbouring pairs of other / ours.
-
-    Which side comes first alternates, so that a machine that slows down favours neither.
-    """
-    pairs = []
-    for repeat in range(repeats):
-        if repeat % 2:
-            mine, theirs = ours(), other()
-        else:
-            theirs, mine = other(), ours()
-        pairs.append((mine, theirs))
-    my_median, their_median = (statistics.median(side) for side in zip(*pairs, strict=True))
+    """Medians of both sides, and the median over neighbouring pairs of other / ours."""
+    turns = in_turns({"other": other, "ours": ours}, repeats)
+    pairs = [(turn["ours"], turn["other"]) for turn in turns]
     ratio = statistics.median(theirs / mine for mine, theirs in pairs)
-    return Row(name, unit, my_median, their_median, ratio, reach, pairs)
+    return Row(name, unit, *_medians(pairs), ratio, reach, pairs)
+
+
+def compare_rates(
+    name: str, unit: str, pairs: list[tuple[float, float]], *, reach: float | None = None
+) -> Row:
+    """The same of rates that are measured already, ours and the other's, of which more is better."""
+    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
+    return Row(name, unit, *_medians(pairs), ratio, reach, pairs)
+
+
+def in_turns(sides: dict[str, Callable[[], Any]], repeats: int) -> list[dict[str, Any]]:
+    """Runs every side once a turn, each second turn in the opposite order.
+
+    So a machine that slows down favours none.
+    """
+    orders = [list(sides), list(reversed(sides))]
+    return [{name: sides[name]() for name in orders[turn % 2]} for turn in range(repeats)]
+
+
+def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    mine, theirs = zip(*pairs, strict=True)
+    return statistics.median(mine), statistics.median(theirs)

@@ -56,7 +56,11 @@ def _end(name: str) -> str:
 
 def _cells(row: Row) -> list[str]:
     reach = "" if row.reach is None else f"{row.reach:.2f}"
-    return [row.name, f"{row.ours:.3g}", f"{row.other:.3g}", row.unit, f"{row.ratio:.3f}", reach]
+    return [row.name, _three_digits(row.ours), _three_digits(row.other), row.unit, f"{row.ratio:.3f}", reach]
+
+
+def _three_digits(number: float) -> str:
+    return f"{float(f'{number:.3g}'):,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def machine() -> dict[str, str]:

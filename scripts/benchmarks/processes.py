@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 Seconds = float
 
 
-def seconds(*command: str, folder: str | Path) -> Seconds:
+def seconds(*command: str, folder: str | Path, python: str = sys.executable) -> Seconds:
     """How long `python <command>` takes, from start to exit, in a folder.
 
     Raises:
@@ -21,7 +21,7 @@ def seconds(*command: str, folder: str | Path) -> Seconds:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HYDRA", "GENLAB", "PYTORCH_NVML"))}
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *command],
+        [python, *command],
         cwd=folder,
         env={**env, "PYTHONPATH": path},
         capture_output=True,

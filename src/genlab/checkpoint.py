@@ -274,8 +274,8 @@ def init_weights(model: LightningModule, run: str | Path) -> list[str]:
     Raises:
         UserError: the other run cannot be read, or nothing of it fits.
     """
-    path = find(run)
-    other = read(path)["state_dict"]
+    content = read(find(run))
+    other, codec = content["state_dict"], content["genlab"].get("codec")
     own = model.state_dict()
     fits = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
     if not fits:
@@ -286,8 +286,10 @@ def init_weights(model: LightningModule, run: str | Path) -> list[str]:
         for k in own
         if k in other and k not in fits
     ]
+    differs = state_of(getattr(model, "codec", None)) != codec
     return (
-        shapes
+        ["codec: another vocabulary or scale there, so equal numbers mean other things"] * differs
+        + shapes
         + [f"{k}: only here" for k in own if k not in other]
         + [f"{k}: only there" for k in other if k not in own]
     )

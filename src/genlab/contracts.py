@@ -35,7 +35,7 @@ class PointBatch(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What an encoder says of the latents of a batch of images.
+    """What an encoder says of the latents of a batch, of images or of sequences.
 
     Attributes:
         mean: `[B, L]` of the normal q(z|x).
@@ -67,7 +67,8 @@ class RunCard(NamedTuple):
 class Encoder(nn.Module):
     """Interface: images to features. Built by its family as `factory(out_features=...)`.
 
-    Of a conditional family as `factory(out_features=..., extra_channels=E)`: E label channels are joined to each image.
+    Of a conditional family as `factory(out_features=..., extra_channels=E)`: E label channels are joined
+    to each image, of one value everywhere.
     """
 
     def forward(self, image: Tensor) -> Tensor:
@@ -271,8 +272,11 @@ class ImportanceSampler(Protocol):
 class LatentModel(Protocol):
     """A model whose encoder gives a distribution of latents."""
 
-    def infer(self, batch: ImageBatch) -> Posterior:
-        """What q(z|x) is for each image; where the likelihood draws targets, for one draw of them."""
+    def infer(self, batch: Any) -> Posterior:
+        """What q(z|x) is for each row of a batch as it trains on; where the likelihood draws targets, for one draw.
+
+        An `ImageBatch`, or the `SequenceBatch` of `genlab.sequence_contracts`.
+        """
         ...
 
 

@@ -44,7 +44,8 @@ def header(parts: Parts, folder: Path, notes: list[str]) -> str:
     ]
     lines += [f"  note     {note}" for note in notes]
     if config["init_from"]:
-        taken = "every tensor" if not parts.unmatched else f"all but {len(parts.unmatched)} tensors"
+        left = [name for name in parts.unmatched if not name.startswith("codec: ")]
+        taken = f"all but {len(left)} tensors" if left else "every tensor"
         lines.append(f"  weights  {taken} from {config['init_from']}")
         lines += [f"           {name}" for name in parts.unmatched]
     return "\n".join(lines)

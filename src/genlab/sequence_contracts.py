@@ -1,7 +1,7 @@
 """What passes between the rooms where data are sequences: batches, networks, and what stands for texts and scales.
 
 Letters in shapes: B batch, T steps of a window, D values of a step, V entries of a vocabulary, E input features,
-F output features, K classes.
+F output features, K classes, L latent dimensions of a step.
 """
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -55,6 +55,66 @@ class SequenceNetwork(nn.Module):
         Returns:
             The features, and the state after the last step.
         """
+        raise NotImplementedError
+
+
+Normal = tuple[Tensor, Tensor]
+"""Mean and log variance of a normal distribution with a diagonal covariance, `[B, L]` each."""
+
+
+class Inferred(NamedTuple):
+    """Latents drawn step by step for sequences that are known, each `[B, T, L]` but the last.
+
+    Attributes:
+        z: the draws.
+        mean: of q(z_t | what came before step t, and step t itself).
+        log_var: likewise.
+        prior_mean: of p(z_t | what came before step t).
+        prior_log_var: likewise.
+        features: `[B, T, F]`: what tells of a step, from z_t and what came before.
+    """
+
+    z: Tensor
+    mean: Tensor
+    log_var: Tensor
+    prior_mean: Tensor
+    prior_log_var: Tensor
+    features: Tensor
+
+
+class LatentNetwork(nn.Module):
+    """Interface: sequences with a latent at each step. Built as `factory(in_features=E, latent_dim=L)`.
+
+    Its state is what it knows before a step. `forward` does at once what the methods do step by step.
+
+    Attributes:
+        num_features: F.
+    """
+
+    num_features: int
+
+    def begin(self, first: Tensor) -> State:
+        """The state after what precedes a sequence, `[B, E]`."""
+        raise NotImplementedError
+
+    def prior(self, state: State) -> Normal:
+        """What p(z) of the next step is."""
+        raise NotImplementedError
+
+    def posterior(self, state: State, x: Tensor) -> Normal:
+        """What q(z) of the next step is, where that step `[B, E]` is known."""
+        raise NotImplementedError
+
+    def features(self, state: State, z: Tensor) -> Tensor:
+        """What tells of the next step, `[B, F]`, where its latent is `z` `[B, L]`."""
+        raise NotImplementedError
+
+    def after(self, state: State, z: Tensor, x: Tensor) -> State:
+        """The state after a step `[B, E]` with its latent `[B, L]`."""
+        raise NotImplementedError
+
+    def forward(self, first: Tensor, x: Tensor, noise: Tensor) -> Inferred:
+        """Reads sequences `[B, T, E]` behind `first` `[B, E]`, and draws each latent by `noise` `[B, T, L]`."""
         raise NotImplementedError
 
 

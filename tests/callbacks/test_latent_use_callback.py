@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from genlab.callbacks.csv_log import CSVLog
 from genlab.callbacks.dashboard import Dashboard
-from genlab.callbacks.latent_use import LatentUse
+from genlab.callbacks.latent_use import FirstRows, LatentUse
 from genlab.callbacks.tensorboard_log import TensorBoardLog
 from genlab.contracts import ImageBatch, Posterior
 from genlab.errors import UserError
+from genlab.sequence_contracts import SequenceBatch
 
 
 class Known(TinyModel):
@@ -81,6 +82,30 @@ def test_tensorboard_has_the_histogram(tmp_path: Path) -> None:
     assert (shown[0].histogram_value.num, shown[0].histogram_value.max) == (3, 2.0)
 
 
+def test_the_first_rows_are_of_any_kind_of_batch() -> None:
+    def sequences(rows: int, steps: int, weighed: bool = False) -> SequenceBatch:
+        target = torch.arange(rows * steps).view(rows, steps)
+        weight = torch.ones(rows, steps) if weighed else None
+        return SequenceBatch(
+            target, target + 1, weight, torch.arange(rows), torch.ones(rows, dtype=torch.bool)
+        )
+
+    first = FirstRows(700)
+    for _ in range(3):
+        first.add(sequences(300, 4))
+    one, rest = first.take()  # in one piece, then by so many
+    assert (len(one.target), len(rest.target)) == (500, 200) and one.weight is None and not first.take()
+    assert rest.label.tolist() == [*range(200, 300), *range(100)] and torch.equal(rest.input + 1, rest.target)
+    for batch in (sequences(3, 4, True), sequences(2, 7, True), sequences(1, 4)):
+        first.add(batch)
+    assert [part.target.shape for part in first.take()] == [(3, 4), (2, 7), (1, 4)]  # of unlike lengths
+    first.add(ImageBatch(torch.zeros(900, 1, 2, 2), torch.zeros(900)))
+    assert [len(part.image) for part in first.take()] == [500, 200]
+    first.add(sequences(3, 4))
+    first.clear()
+    assert first.take() == []
+
+
 def warned(caplog: Any) -> list[str]:
     return [record.message for record in caplog.records if "collapsed" in record.message]
 
@@ -90,8 +115,8 @@ def test_a_collapsed_posterior_is_told_once_with_what_to_try(tmp_path: Path, cap
         run(quiet_trainer(tmp_path, [LatentUse(patience=2)], logger=False, max_epochs=5), Collapsed())
     assert warned(caplog) == [
         "epoch 2, step 14: the posterior has collapsed: 0% of the latent dimensions are in use over the last 2 "
-        "validations, and the decoder does without the others; try a model.loss.beta that is smaller or rises "
-        "from 0, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
+        "validations, and the decoder does without the others; try model/kl_schedule=linear or model/loss=free_bits, a "
+        "smaller model.loss.beta, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
     ]
 
 

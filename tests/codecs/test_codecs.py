@@ -131,6 +131,10 @@ def test_byte_pairs_join_what_is_frequent_and_keep_all_bytes():
     assert codec.decode([codec.encode("é")[0]]) == "\ufffd"
 
 
+def test_byte_pairs_join_nothing_that_is_there_once():
+    assert trained(["abcd"]).vocab_size == 256 and trained(["abxab"]).merges == [("a", "b")]
+
+
 def test_byte_pairs_learn_the_same_of_the_same_text():
     words = [f"{a}{b} " for a in ("pre", "un", "re") for b in ("do", "set", "fix", "view")] * 3
     assert trained(words, vocab_size=290).state() == trained(words, vocab_size=290).state()

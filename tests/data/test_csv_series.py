@@ -81,6 +81,12 @@ def test_standard_scales_by_mean_and_deviation_of_the_training_part(path):
     torch.testing.assert_close(train[0, :, 0], (k - 10.5) / (483 / 12) ** 0.5)
 
 
+def test_minmax_maps_any_range_to_zero_to_one():
+    values = torch.tensor([[5.0, -3.0], [7.0, -1.0], [11.0, -2.0]])
+    scaled = Scale.fit(["a", "b"], "minmax", values).scale(values)
+    torch.testing.assert_close(scaled, torch.tensor([[0.0, 0.0], [1 / 3, 1.0], [1.0, 0.5]]))
+
+
 @pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
 def test_a_scale_is_undone_and_goes_through_plain_data(scaling):
     values = torch.randn(50, 2, dtype=torch.float64) * torch.tensor([1.0, 1e6]) + torch.tensor([5.0, 1e7])

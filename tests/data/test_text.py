@@ -11,8 +11,10 @@ from text_files import NAMES, PROSE, Given, lines, ready, texts_of
 from genlab.data.judged_windows import CarriedWindows, StridedWindows
 from genlab.data.text import TextData
 from genlab.data.text_sources import DownloadedText
+from genlab.data.tokenized import smallest
 from genlab.data.tokenizing import BytePairs, Bytes, Characters, pieces
 from genlab.data.windows import ContiguousWindows, RandomWindows
+from genlab.errors import UserError
 
 
 def test_the_facts_of_a_stream():
@@ -62,6 +64,11 @@ def test_batches_are_int64_on_the_device_and_small_in_memory(windows):
         batch = data.on_after_batch_transfer(batch, 0)
         assert batch.input.dtype == batch.target.dtype == torch.int64 and batch.input.shape == (4, 8)
         assert torch.equal(batch.input[:, 1:], batch.target[:, :-1])
+
+
+def test_tokens_are_kept_in_the_smallest_type_that_holds_them():
+    types = {torch.uint8: (2, 256), torch.int16: (257, 2**15), torch.int32: (2**15 + 1, 2**20)}
+    assert all(smallest(size) == kind for kind, sizes in types.items() for size in sizes)
 
 
 def test_windows_are_those_of_the_text():
@@ -156,6 +163,10 @@ def test_a_declared_fact_that_is_not_the_texts_is_refused():
         " or it is the library of another Python; take the same text, or give data.sha256=null",
         lambda: ready("abc" * 99, sha256="0123456789abcdef", vocab_size=9),
     )
+    with pytest.raises(UserError, match="^the text is not the one that data.sha256 names"):
+        ready(
+            "x" * 40, val_size=1, test_size=1, sha256="0123456789abcdef"
+        )  # too short, too, but for that reason
     facts = ready("abc" * 99).facts()
     assert ready("abc" * 99, **facts).facts() == facts
 

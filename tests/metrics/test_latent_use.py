@@ -1,6 +1,7 @@
 """Active units and mutual information against cases made by hand and a model of which both are known."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from genlab.contracts import ImageBatch, Posterior
 from genlab.errors import UserError
 from genlab.latents import active
+from genlab.metrics import latent_use as module
 from genlab.metrics.latent_use import LatentUse, log_densities, pointwise_information
 from linear_gaussian import SIGMA, W, drawn, linear_gaussian
 
@@ -79,13 +81,45 @@ def test_the_linear_gaussian_model_has_its_mutual_information_and_no_other_aggre
     batch, metric = drawn(3000), LatentUse(n=None)
     numbers = metric.compute(linear_gaussian(), batch).numbers
     information = numbers["mutual_information"]
-    assert 0.005 < information.monte_carlo < 0.03
-    assert information.value == pytest.approx(exact, abs=3 * information.monte_carlo)
+    assert 0.005 < information.monte_carlo < information.over_images < 0.03
+    assert information.value == pytest.approx(exact, abs=3 * information.over_images)
     assert numbers["aggregate_kl"].value == pytest.approx(0, abs=0.06)
     assert numbers["active_units"].value == 2
     # no other dimension, no other KL: the sum is that of the bound
     stamp = metric.stamp()
     assert stamp["mutual_information_at_most"] == pytest.approx(math.log(3000))
+
+
+def test_unlike_images_are_an_error_over_images_and_not_of_the_draws():
+    # two images alone tell log 4, two that are alike log 2, whatever is drawn
+    numbers = judged(Told(torch.tensor([[-50.0], [0], [50], [50]]), torch.zeros(4, 1)), 4).numbers
+    information = numbers["mutual_information"]
+    assert information.value == pytest.approx(1.5 * math.log(2), abs=1e-6)
+    assert information.monte_carlo == pytest.approx(0, abs=1e-6)
+    # off the mean by half a log 2 each: over the root of 3 for the deviation, of 4 for the mean's
+    assert information.over_images == pytest.approx(math.log(2) / math.sqrt(12), abs=1e-6)
+
+
+def test_the_monte_carlo_error_is_the_spread_over_draws(monkeypatch):
+    monkeypatch.setattr(module, "TWICE", 20)  # every second image is drawn again
+    torch.manual_seed(0)
+    model = Told(2 * torch.randn(40, 2), torch.randn(40, 2) - 1)
+    runs = [judged(model, 40, seed).numbers for seed in range(150)]
+    for name in ("mutual_information", "aggregate_kl"):
+        spread = torch.tensor([run[name].value for run in runs]).std()
+        told = torch.tensor([run[name].monte_carlo for run in runs]).square().mean().sqrt()
+        assert float(told / spread) == pytest.approx(1, abs=0.2)  # .06 is the standard error of the spread
+
+
+def test_priors_by_class_leave_no_aggregate_kl():
+    # all images of a class have its prior as posterior: a KL of 0, of which nothing can be taken
+    mean = torch.tensor([-5.0, 5.0]).repeat_interleave(3).unsqueeze(1)
+    model = Told(mean, torch.zeros(6, 1))
+    assert "aggregate_kl" in judged(model, 6).numbers
+    model.prior = SimpleNamespace(by_class=True)
+    numbers = judged(model, 6).numbers
+    assert numbers["mutual_information"].value == pytest.approx(math.log(2), abs=1e-4)
+    assert "aggregate_kl" not in numbers
 
 
 def test_kl_is_listed_by_dimension():

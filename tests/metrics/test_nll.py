@@ -31,6 +31,25 @@ def test_the_mean_of_weights_its_variance_and_effective_number_by_hand():
     close(effective, torch.tensor([1.6]).double())
 
 
+class OfApple(torch.Tensor):
+    """A tensor of a device that refuses double precision, as mps does."""
+
+    device = torch.device("mps")
+
+    def double(self):
+        raise TypeError("the MPS framework doesn't support float64")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_a_device_without_double_precision_leaves_that_to_the_cpu():
+    here = torch.tensor([[1.0], [3.0]]).log()
+    for got, expected in zip(log_mean_exp(here.as_subclass(OfApple)), log_mean_exp(here), strict=True):
+        assert type(got) is torch.Tensor
+        close(got, expected)
+
+
 def test_equal_weights_have_no_error_and_all_count():
     value, variance, effective = log_mean_exp(torch.full((7, 2), -80.0))
     close(value, torch.full((2,), -80.0).double())

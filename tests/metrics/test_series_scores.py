@@ -40,6 +40,10 @@ def test_real_series_cannot_be_told_from_real_ones_and_other_ones_can():
     assert same["score"] < 0.12 and same["score_real"] < 0.12
     shifted = judged(metric, walks(400, 3) + 1)
     assert shifted["score"] == 0.5 and shifted["score_real"] == same["score_real"]
+    later = walks(400, 3)
+    later[:, 1:] += 1
+    metric = DiscriminativeScore(**QUICK, reference=False)
+    assert judged(metric, later)["score"] > 0.45  # what comes after the first step is seen, too
 
 
 def test_the_classifier_is_judged_on_series_that_it_has_not_seen():

@@ -33,6 +33,7 @@ def test_windows_that_go_on_are_judged_as_one_long_pass(network):
     whole = batch(text.view(B, 13), begins=True)
     long = judged(made, [whole])
     assert judged(made, OrderedWindows(text)) == pytest.approx(long, rel=1e-5)
+    assert not made._carried._states  # nothing is kept of what was judged
     cold = [part._replace(begins=torch.ones(B, dtype=torch.bool)) for part in OrderedWindows(text)]
     assert judged(made, cold)["val/loss"] != pytest.approx(long["val/loss"], rel=1e-4)
 

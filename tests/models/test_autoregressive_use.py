@@ -123,7 +123,7 @@ def test_a_stream_gives_the_text_in_pieces_of_whole_characters(codec):
 def test_a_character_of_several_tokens_comes_when_it_is_whole(monkeypatch):
     made = writer(vocab_size=256, codec=Bytes())
     drawn = [torch.tensor([byte]) for byte in "x漢é".encode()]
-    monkeypatch.setattr("genlab.models.writing.draws", lambda *args, **settings: iter(drawn))
+    monkeypatch.setattr("genlab.models.autoregressive.draws", lambda *args, **settings: iter(drawn))
     assert list(made.stream(length=6)) == ["x", "漢", "é"]
     assert list(made.stream(length=3)) == ["x", "\ufffd"]  # what is cut is told at the end
 

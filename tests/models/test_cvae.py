@@ -148,10 +148,10 @@ def test_a_class_is_wanted_where_there_are_classes_and_refused_where_there_are_n
 
 
 def test_settings_that_cannot_be_are_refused_in_a_sentence():
-    with pytest.raises(
-        UserError, match="^model.conditional=true needs labels, and this data has no classes: use model=vae$"
-    ):
-        vae(conditional=True, num_classes=None)
+    for num_classes, has in ((None, "no classes"), (1, "a single class")):
+        sentence = f"^model.conditional=true needs labels, and this data has {has}: use model=vae$"
+        with pytest.raises(UserError, match=sentence):
+            vae(conditional=True, num_classes=num_classes)
     with pytest.raises(UserError, match="^model.embedding must be at least 1, got 0$"):
         vae(conditional=True, num_classes=5, embedding=0)
 
@@ -235,3 +235,12 @@ def test_the_presets_of_the_iwae_paper_are_its_networks():
     assert widths(two.prior.inference) == [(100, 100), (100, 100), (100, 100)]
     assert widths(two.prior.generation) == [(50, 100), (100, 100), (100, 200)]
     assert widths(two.decoder) == [(100, 200), (200, 200), (200, 784)]
+
+
+def test_fully_connected_encoders_are_told_a_class_by_one_number_of_its_channel():
+    encoder = build(compose(["model=cvae", "model/network=iwae", "data=mnist"]).model, path="model").encoder
+    assert encoder.layers[0].in_features == 784 + 10
+    images, which = torch.rand(3, 1, 28, 28), torch.tensor([0, 4, 9])
+    channels = torch.nn.functional.one_hot(which, 10)[:, :, None, None].expand(-1, -1, 28, 28).float()
+    plain = torch.cat([images.flatten(1), torch.eye(10)[which]], dim=1)
+    torch.testing.assert_close(encoder(torch.cat([images, channels], dim=1)), encoder.layers(plain))

@@ -33,3 +33,14 @@ def test_every_likelihood_trains_every_network(likelihood, network, channels):
     assert model.log_prob(image, samples=2).isfinite().all()
     for picture in (model.sample(2, seed=0), model.reconstruct(image[:2])):
         assert picture.shape == (2, channels, 8, 8) and picture.abs().max() <= 1
+
+
+@pytest.mark.parametrize("model", ["vae", "cvae"])
+def test_weights_in_half_precision_train_as_trainer_precision_bf16_true_wants(model):
+    shape = ["data=digits", "data.image_size=8", "data.channels=1", "model/network=mlp"]
+    built = build(plain(compose([f"model={model}", *shape]))["model"], path="model").to(torch.bfloat16)
+    batch = ImageBatch(torch.rand(6, 1, 8, 8).to(torch.bfloat16), torch.arange(6))
+    loss = built.training_step(batch, 0)["loss"]
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    assert built.output.bias.grad.dtype == torch.bfloat16

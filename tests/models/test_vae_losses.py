@@ -64,6 +64,13 @@ def test_a_loss_gets_as_many_draws_as_it_asks_for_and_its_place_in_the_training(
     assert loss.at == Training(step=9, kl_weight=9 / 20, num_train=1350)  # the last of ten steps
 
 
+def test_what_a_step_tells_is_on_the_models_device_whence_the_meter_reads_it_in_one_go():
+    model = vae(ELBO(), kl_schedules.Linear()).to("meta")
+    told = model.training_step(ImageBatch(*(part.to("meta") for part in batch())), 0)
+    assert "kl_weight" in told
+    assert {value.device.type for value in told.values() if isinstance(value, Tensor)} == {"meta"}
+
+
 @pytest.mark.parametrize(
     "loss", [IWAE(4), BetaTC(), Capacity(gamma=9.0)], ids=lambda loss: type(loss).__name__
 )

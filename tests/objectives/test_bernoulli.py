@@ -38,6 +38,44 @@ def test_log_prob_of_certain_and_wrong_logits_is_finite_and_exact():
     assert_close(Bernoulli().log_prob(params, gray(1.0, 2)), torch.tensor([-200.0, 0.0]))
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 11, 11), (1, 1, 127), (1, 1, 1)])
+@pytest.mark.parametrize("gray_values", [False, True])
+def test_log_prob_without_gradients_is_that_with_them(shape, gray_values):
+    # 784 and 3072 values are many groups, 121 = 11 * 11, 127 is a prime: one group for each
+    generator = torch.Generator().manual_seed(0)
+    params = 6 * torch.randn(5, 4, 1, *shape, generator=generator)
+    target = torch.rand(4, *shape, generator=generator)
+    target = target if gray_values else (target > 0.5).float()
+    kept = params.clone()
+    with torch.no_grad():
+        found = Bernoulli("none").log_prob(params, target)
+    assert_close(found, Bernoulli("none").log_prob(params, target), rtol=2e-6, atol=2e-5)
+    assert found.shape == (5, 4)
+    assert torch.equal(params, kept)
+
+
+@torch.no_grad()
+def test_log_prob_without_gradients_neither_under_nor_overflows():
+    # logits 0: 784 times ln 1/2, whose product 2^-784 is no number of single precision; then certain ones
+    params = torch.stack(
+        [torch.zeros(1, 1, 28, 28), *(torch.full((1, 1, 28, 28), x) for x in (-200.0, 200.0))]
+    )
+    target = torch.ones(3, 1, 28, 28)
+    expected = torch.tensor([784 * math.log(0.5), 784 * -200.0, 0.0])
+    assert_close(Bernoulli().log_prob(params[:, 0].unsqueeze(1), target), expected)
+    prime = Bernoulli().log_prob(torch.zeros(1, 1, 1, 1, 151), target[:1, :, :1, :1].expand(1, 1, 1, 151))
+    assert_close(prime, torch.tensor([151 * math.log(0.5)]))
+    assert Bernoulli().log_prob(torch.full((1, 1, 1, 1, 2), torch.nan), target[:1, :, :1, :2]).isnan().all()
+
+
+@torch.no_grad()
+def test_log_prob_without_gradients_is_exact_where_all_pixels_are_nearly_certain():
+    # each pixel costs log(1 + e^-12); sums of the logits themselves, 9408, would leave 1e-3 of rounding
+    params, target = torch.full((1, 1, 1, 28, 28), 12.0), torch.ones(1, 1, 28, 28)
+    expected = torch.tensor([-784 * math.log1p(math.exp(-12))])
+    assert_close(Bernoulli().log_prob(params, target), expected, rtol=0, atol=5e-5)
+
+
 def test_sampled_targets_are_ones_as_often_as_the_pixel_is_bright():
     torch.manual_seed(0)
     frequency = [Bernoulli().target(gray(value, 40_000)).mean().item() for value in (-1.0, -0.5, 0.6, 1.0)]

@@ -160,3 +160,18 @@ def test_a_distribution_of_the_wrong_kind_of_data_is_told_in_a_sentence():
             output(vocab_size=3)
     with pytest.raises(ValueError, match="^components must be at least 1, got 0$"):
         MixtureDensity(0, num_features=1)
+
+
+def test_the_likeliest_step_is_the_peak_of_its_distribution():
+    assert Categorical(vocab_size=3).likeliest(torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])).tolist() == [
+        1,
+        0,
+    ]
+    assert Gaussian(num_features=2).likeliest(torch.tensor([[1.0, -2.0, 9.0, 9.0]])).tolist() == [[1, -2]]
+    assert Bernoulli(num_features=3).likeliest(torch.tensor([[-1.0, 0.5, 2.0]])).tolist() == [[0, 1, 1]]
+    mixture = MixtureDensity(components=2, num_features=2)
+    params = torch.tensor([[0.0, 1.0, *[1.0, 2.0], *[3.0, 4.0], *[0.0] * 4]] * 2)
+    params[1, 0] = 5.0
+    assert mixture.likeliest(params).tolist() == [[3, 4], [1, 2]]
+    either = ByData(Categorical, Gaussian, num_features=1)
+    assert either.likeliest(torch.tensor([[0.5, 0.0]])).tolist() == [[0.5]]

@@ -146,6 +146,15 @@ def test_draws_have_the_density_that_log_prob_says(make):
 
 
 @pytest.mark.parametrize("make", [lambda: Standard(latent_dim=2), learned, mixture, vamp, second_layer])
+def test_draws_are_of_the_precision_of_the_run(make):
+    torch.set_default_dtype(torch.float64)  # as trainer.precision=64-true does
+    try:
+        assert make().double().sample(3, torch.tensor([0, 1, 2])).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("make", [lambda: Standard(latent_dim=2), learned, mixture, vamp, second_layer])
 def test_a_prior_says_rightly_whether_its_kl_has_a_closed_form(make):
     prior = make()
     assert (prior.kl(Z[0], Z[1], LABEL) is not None) == prior.closed_form

@@ -1,17 +1,17 @@
 """How much of the latent space is used, after each validation, and a warning where almost nothing is."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import FirstImages, check_counts, check_model
+from genlab.callbacks.drawing import check_counts, check_model
 from genlab.callbacks.ranks import gather
 from genlab.callbacks.run_log import run_logs
 from genlab.callbacks.signs import collapse
-from genlab.contracts import ImageBatch, LatentModel
+from genlab.contracts import LatentModel
 from genlab.errors import UserError
 from genlab.latents import active
 from genlab.seeding import seeded
@@ -19,11 +19,47 @@ from genlab.seeding import seeded
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
-"""Images that are encoded at once."""
+"""Rows that are encoded at once."""
+
+
+class FirstRows:
+    """The first rows of a validation, gathered batch by batch, of whatever kind its batches are."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._parts: list[Any] = []
+
+    def clear(self) -> None:
+        self._parts = []
+
+    def add(self, batch: NamedTuple) -> None:
+        """Takes what is missing of the first n."""
+        missing = self.n - sum(len(part[0]) for part in self._parts)
+        if missing > 0:
+            self._parts.append(_rows(batch, 0, missing))
+
+    def take(self) -> list[Any]:
+        """All of them, which it forgets: batches of few rows, in one piece before where their shapes allow."""
+        parts, self._parts = self._parts, []
+        return [
+            _rows(part, k, k + _AT_ONCE) for part in _joined(parts) for k in range(0, len(part[0]), _AT_ONCE)
+        ]
+
+
+def _rows(batch: Any, begin: int, end: int) -> Any:
+    return type(batch)(*(None if part is None else part[begin:end] for part in batch))
+
+
+def _joined(parts: list[Any]) -> list[Any]:
+    fields = list(zip(*parts, strict=True))
+    shapes = [{None if part is None else part.shape[1:] for part in field} for field in fields]
+    if not parts or any(len(of_one_field) > 1 for of_one_field in shapes):
+        return parts  # sequences of unlike lengths
+    return [type(parts[0])(*(None if field[0] is None else torch.cat(field) for field in fields))]
 
 
 class LatentUse(Callback):
-    """Logs `val/active_units` and shows KL by dimension, of the first validation images of each rank.
+    """Logs `val/active_units` and shows KL by dimension, of the first validation images, or sequences, of each rank.
 
     A unit is active where Var_x E[z|x] is above a threshold (Burda et al. 2016, sec. 5.2). Where almost none
     is over several validations the posterior has collapsed onto the prior: a warning, once, says what to try.
@@ -55,7 +91,7 @@ class LatentUse(Callback):
             )
         self.threshold = threshold
         self._sign = None if collapsed is None else collapse(collapsed, patience)
-        self._first = FirstImages(n)
+        self._first = FirstRows(n)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, LatentModel, ("infer",))
@@ -92,14 +128,13 @@ class LatentUse(Callback):
             log.warning(f"epoch {trainer.current_epoch + 1}, step {trainer.global_step:,}: {sentence}")
 
     def _infer(self, trainer: Trainer, model: LightningModule) -> tuple[Tensor, Tensor] | None:
-        """E[z|x] and KL `[N, L]` of this rank's images, on the CPU."""
-        first = self._first.take()
-        if first is None:
+        """E[z|x] and KL `[N, L]` of this rank's rows, on the CPU."""
+        pieces = self._first.take()
+        if not pieces:
             return None
-        pieces = zip(first.image.split(_AT_ONCE), first.label.split(_AT_ONCE), strict=True)
         with torch.no_grad(), trainer.precision_plugin.forward_context(), seeded(0, model.device):
             assert isinstance(model, LatentModel)
-            found = [model.infer(ImageBatch(*piece)) for piece in pieces]
+            found = [model.infer(piece) for piece in pieces]
         mean, _, kl = (torch.cat(tensors).float().cpu() for tensors in zip(*found, strict=True))
         return mean, kl
 

@@ -19,8 +19,8 @@ _COLLAPSED = (
 )
 _NOT_USED = (
     "the posterior has collapsed: {mean:.0%} of the latent dimensions are in use over the last {window} "
-    "validations, and the decoder does without the others; try a model.loss.beta that is smaller or rises from "
-    "0, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
+    "validations, and the decoder does without the others; try model/kl_schedule=linear or model/loss=free_bits, a "
+    "smaller model.loss.beta, a smaller decoder, a lower learning rate, or a smaller model.latent_dim"
 )
 
 

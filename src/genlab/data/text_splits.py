@@ -110,7 +110,7 @@ def _bounds(total: int, sizes: Sizes, what: str) -> tuple[int, int]:
 
 
 def _count(size: Size, total: int) -> int:
-    # rounded first: .1 of 30 is 3.0000000000000004
+    # rounded first: .07 of 100 is 7.000000000000001
     return math.ceil(round(size * total, 6)) if isinstance(size, float) else size
 
 

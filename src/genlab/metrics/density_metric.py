@@ -81,6 +81,11 @@ def ready(batch: ImageBatch, model: Any) -> ImageBatch:
     return ImageBatch(image, batch.label.to(model.device))
 
 
+def doubled(x: Tensor) -> Tensor:
+    """In double precision; on the CPU where a device (Apple's) has none."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def pieces(batch: ImageBatch, size: int) -> list[ImageBatch]:
     """A batch in pieces of so many images."""
     return [

@@ -12,11 +12,14 @@ from torch import Tensor
 from genlab.contracts import ImageBatch, LatentModel, Posterior
 from genlab.errors import UserError
 from genlab.latents import active
-from genlab.metrics.density_metric import DensityMetric, Number, Verdict, pieces, ready, summary
+from genlab.metrics.density_metric import DensityMetric, Number, Verdict, doubled, pieces, ready, summary
 
 IMAGES_AT_ONCE = 500
 ROWS = 256
 """Draws that are held against all posteriors at once."""
+
+TWICE = 1000
+"""Images at most for which z is drawn again: how far the two draws differ tells the Monte Carlo error."""
 
 
 class LatentUse(DensityMetric):
@@ -25,7 +28,9 @@ class LatentUse(DensityMetric):
     The mutual information of x and z under q(z|x) p(x) (Hoffman & Johnson 2016) is estimated with the
     aggregate posterior q(z) = 1/N sum_j q(z|x_j) of the very images judged, one draw of z for each: the mean
     of log q(z_i|x_i) - log q(z_i). It cannot exceed log N, and comes near it where posteriors do not overlap.
-    What it leaves of the KL is KL(q(z) || p(z)), by which draws of the prior differ from what was seen.
+    What it leaves of the KL is KL(q(z) || p(z)), by which draws of the prior differ from what was seen; there is no
+    such number where each class has a prior of its own. Where the KL itself is known by draws only, their noise
+    is in its error over images, not in that of Monte Carlo.
     """
 
     def __init__(self, *, n: int | None = 10_000, threshold: float = 0.01) -> None:
@@ -57,16 +62,21 @@ class LatentUse(DensityMetric):
 
     @torch.no_grad()
     def compute(self, model: Any, batch: ImageBatch) -> Verdict:
-        """`active_units`, `mutual_information`, `aggregate_kl`; the list `kl_per_dimension`."""
+        """`active_units`, `mutual_information`, of one prior for all `aggregate_kl`; the list `kl_per_dimension`."""
         self._judged = len(batch.image)
         parts = [model.infer(ready(part, model)) for part in pieces(batch, IMAGES_AT_ONCE)]
-        mean, log_var, kl = (torch.cat(tensors).double() for tensors in zip(*parts, strict=True))  # [N, L]
-        information, error = summary(pointwise_information(Posterior(mean, log_var, kl)))
+        mean, log_var, kl = (doubled(torch.cat(tensors)) for tensors in zip(*parts, strict=True))  # [N, L]
+        posterior = Posterior(mean, log_var, kl)
+        information = pointwise_information(posterior)  # [N]
+        some = torch.arange(0, len(mean), math.ceil(len(mean) / TWICE), device=mean.device)
+        differences = information[some] - pointwise_information(posterior, some)
+        noise = float((differences.square().mean() / 2 / len(information)).sqrt())
         numbers = {
             "active_units": Number(float(active(mean, self.threshold).sum())),
-            "mutual_information": Number(information, monte_carlo=error),
-            "aggregate_kl": Number(float(kl.sum(1).mean()) - information, monte_carlo=error),
+            "mutual_information": Number(*summary(information), noise),
         }
+        if not getattr(getattr(model, "prior", None), "by_class", False):
+            numbers["aggregate_kl"] = Number(*summary(kl.sum(1) - information), noise)
         return Verdict(numbers, {"kl_per_dimension": kl.mean(0).tolist()})
 
     def stamp(self) -> dict[str, Any]:
@@ -80,16 +90,26 @@ class LatentUse(DensityMetric):
         }
 
 
-def pointwise_information(posterior: Posterior) -> Tensor:
-    """Log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j) `[N]` at one draw z_i of each of N posteriors, in nats."""
+def pointwise_information(posterior: Posterior, some: Tensor | None = None) -> Tensor:
+    """Log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j) at one draw z_i of each of N posteriors, in nats.
+
+    Args:
+        posterior: of N images.
+        some: `[n]`, the numbers of those that are drawn from; None: all N.
+
+    Returns:
+        `[N]`, or `[n]`.
+    """
     mean, log_var, _ = posterior
-    z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+    some = torch.arange(len(mean), device=mean.device) if some is None else some
     own, all_of_them = [], []
-    for rows in torch.arange(len(z), device=z.device).split(ROWS):
-        log_q = log_densities(z[rows], mean, log_var)  # [M, N]
+    noise = torch.randn_like(mean[some])
+    for rows, part in zip(some.split(ROWS), noise.split(ROWS), strict=True):
+        z = mean[rows] + torch.exp(0.5 * log_var[rows]) * part
+        log_q = log_densities(z, mean, log_var)  # [M, N]
         own.append(log_q.gather(1, rows.unsqueeze(1)).squeeze(1))
         all_of_them.append(log_q.logsumexp(1))
-    return torch.cat(own) - torch.cat(all_of_them) + math.log(len(z))
+    return torch.cat(own) - torch.cat(all_of_them) + math.log(len(mean))
 
 
 def log_densities(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genlab.contracts import Density, ImageBatch, ImportanceSampler
 from genlab.errors import UserError
-from genlab.metrics.density_metric import DensityMetric, Number, Verdict, pieces, ready, summary
+from genlab.metrics.density_metric import DensityMetric, Number, Verdict, doubled, pieces, ready, summary
 from genlab.metrics.peak_memory import bytes_per_row
 
 MEGABYTE = 2**20
@@ -118,7 +118,7 @@ def log_mean_exp(log_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         Its value `[B]`; its variance `[B]` by the delta method, Var(w) / (K E[w]^2); and the effective number
         of samples `[B]`, (sum w)^2 / sum w^2.
     """
-    log_weight = log_weight.double()
+    log_weight = doubled(log_weight)
     k = len(log_weight)
     log_sum, log_square = log_weight.logsumexp(0), (2 * log_weight).logsumexp(0)
     effective = torch.exp(2 * log_sum - log_square)

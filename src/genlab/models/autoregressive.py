@@ -3,8 +3,8 @@
 Letters in shapes: B batch, n samples, T steps, D values of a step, F output features, P parameters of a step.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from genlab.models.optimization import clip_gradients, configure, decayed_or_not
 from genlab.models.reading import Reader
 from genlab.models.sequence_checks import (
     Windows,
-    at_least_one,
     check_network,
     check_settings,
     check_steps,
@@ -29,7 +28,7 @@ from genlab.models.sequence_checks import (
     checked_length,
 )
 from genlab.models.step_ends import StepHead, StepInput
-from genlab.models.writing import draws, first_token, pieces, write
+from genlab.models.writing import draws, pieces, preceding, sampled, write
 from genlab.objectives.outputs import Output
 from genlab.schedules import Plateau, Schedule
 from genlab.sequence_contracts import Codec, SequenceBatch, SequenceNetwork
@@ -232,9 +231,7 @@ class Autoregressive(LightningModule):
             UserError: a number below 1, a class that there is not, or a label given to a model without classes.
         """
         length = self.sequence_length if length is None else length
-        at_least_one(n=n, length=length)
-        drawn = draws(self, self.beginning(n), self.classes_of(n, label), seed=seed)
-        return torch.stack(list(itertools.islice(drawn, length)), dim=1)
+        return sampled(self, partial(draws, self), n, length, seed=seed, label=label)
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
@@ -243,10 +240,7 @@ class Autoregressive(LightningModule):
 
     def beginning(self, n: int) -> Tensor:
         """What precedes the first step, `[n, 1]` or `[n, 1, D]`: the end of an item or line, zeros before a series."""
-        if self.num_features is not None:
-            return torch.zeros(n, 1, self.num_features, device=self.device)
-        first = first_token(self.codec) if self.end_token is None else self.end_token
-        return torch.full((n, 1), first, device=self.device)
+        return preceding(self, n)
 
     def generate(
         self,
@@ -276,7 +270,9 @@ class Autoregressive(LightningModule):
             UserError: a number is out of range, the vocabulary lacks a character, or the model writes no text.
         """
         choice = Choice(temperature, top_k, top_p)
-        return write(self, prompt, length=length, n=n, choice=choice, seed=seed, label=label)
+        return write(
+            self, partial(draws, self), prompt, length=length, n=n, choice=choice, seed=seed, label=label
+        )
 
     def stream(
         self,
@@ -295,4 +291,6 @@ class Autoregressive(LightningModule):
             UserError: as `generate`, before the first piece is asked for.
         """
         choice = Choice(temperature, top_k, top_p)
-        return pieces(self, prompt, length=length, choice=choice, seed=seed, label=label)
+        return pieces(
+            self, partial(draws, self), prompt, length=length, choice=choice, seed=seed, label=label
+        )

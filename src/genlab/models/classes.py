@@ -57,13 +57,12 @@ class LabelInputs(nn.Module):
             embedding: E, at least 1.
 
         Raises:
-            UserError: no classes, or embedding below 1.
+            UserError: fewer than two classes, or embedding below 1.
         """
         super().__init__()
-        if not num_classes:
-            raise UserError(
-                "model.conditional=true needs labels, and this data has no classes: use model=vae"
-            )
+        if num_classes is None or num_classes < 2:
+            has = "no classes" if not num_classes else "a single class"
+            raise UserError(f"model.conditional=true needs labels, and this data has {has}: use model=vae")
         if embedding < 1:
             raise UserError(f"model.embedding must be at least 1, got {embedding}")
         self.num_classes, self.embedding = num_classes, embedding

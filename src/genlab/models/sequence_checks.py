@@ -54,6 +54,30 @@ def checked_classes(num_classes: int | None) -> int:
     return num_classes
 
 
+def check_latents(latent_dim: int, embedding: int, gradient_clip: float | None) -> None:
+    """Refuses settings of a model with latents.
+
+    Raises:
+        UserError: one is out of its range.
+    """
+    check_settings("random", embedding, 1.0, gradient_clip)
+    if latent_dim < 1:
+        raise UserError(f"model.latent_dim must be at least 1, got {latent_dim}")
+
+
+def check_latent_shape(z: Tensor, dimensions: int, latent_dim: int) -> None:
+    """Refuses latents that are not `[B, L]`, or `[B, T, L]` of 3 `dimensions`.
+
+    Raises:
+        UserError: they are not.
+    """
+    if z.ndim != dimensions or z.shape[-1] != latent_dim or not z.is_floating_point() or not z.numel():
+        raise UserError(
+            f"latents must be [B, {latent_dim}], or [B, T, {latent_dim}] where each step has one, "
+            f"got {z.dtype} {list(z.shape)}"
+        )
+
+
 def check_network(network: SequenceNetwork, sequence_length: int, windows: str) -> None:
     """Refuses a network that cannot read the windows of the data.
 
@@ -84,6 +108,29 @@ def check_windows(batch: SequenceBatch, batch_idx: int, windows: str) -> None:
             "data.windows=contiguous gives windows that go on, and model.windows=random forgets what came before: "
             "set both alike"
         )
+
+
+def check_beginnings(batch: SequenceBatch, batch_idx: int) -> None:
+    """Refuses windows that go on, for a model that begins anew with each; only the first batches are looked at.
+
+    Raises:
+        UserError: they do.
+    """
+    if batch_idx < 2 and not bool(batch.begins.all()):
+        raise UserError(
+            "data.windows=contiguous gives windows that go on, and this model has latents of its own for each: "
+            "set data.windows=random"
+        )
+
+
+def check_told(label: object, num_classes: int | None) -> None:
+    """Refuses a conditional model that is not told the classes of sequences.
+
+    Raises:
+        UserError: it is not.
+    """
+    if num_classes is not None and label is None:
+        raise UserError("this model is conditional: give the class of each sequence, label=...")
 
 
 def check_steps(sequence: Tensor, num_features: int | None) -> None:

@@ -28,6 +28,7 @@ class StepInput(nn.Module):
             vocab_size: V; None for real values.
             num_features: D; None for tokens.
             num_classes: K, where each step is told the class of its sequence; else None.
+            spread: standard deviation of embeddings at first.
         """
         super().__init__()
         self.tokens = vocab_size is not None
@@ -42,9 +43,14 @@ class StepInput(nn.Module):
         if self.classes is not None:
             nn.init.normal_(self.classes.weight, std=std)
 
-    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`."""
+    def forward(self, x: Tensor, label: Tensor | None, hidden: Tensor | None = None) -> Tensor:
+        """Maps tokens `[B, T]` or values `[B, T, D]`, of classes `[B]`, to `[B, T, E]`.
+
+        Of steps that are `hidden` `[B, T]` nothing is left but the class.
+        """
         features = self.map(x)
+        if hidden is not None:
+            features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]
 
 
@@ -75,5 +81,9 @@ class StepHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps `[..., F]` to `[..., P]` in single precision: sums over a vocabulary need the digits."""
-        params = nn.functional.linear(self.narrow(features), self.weight, self.bias)
-        return params.float() if params.dtype in (torch.bfloat16, torch.float16) else params
+        return full(nn.functional.linear(self.narrow(features), self.weight, self.bias))
+
+
+def full(x: Tensor) -> Tensor:
+    """Single precision for what mixed precision made half."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

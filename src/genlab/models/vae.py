@@ -130,7 +130,7 @@ class VAE(LightningModule):
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]` of classes `[B]`."""
         if self.labels is not None:
             z = self.labels.beside_latent(z, _given(label))
-        return self.output(_full(self.decoder(z)))
+        return self.output(_full(self.decoder(z.to(self.output.bias.dtype))))
 
     def terms(self, batch: ImageBatch, *, samples: int = 1, densities: bool = False) -> Terms:
         """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
@@ -169,15 +169,15 @@ class VAE(LightningModule):
 
     # -- training and judging -------------------------------------------------------------------------
 
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Any]:
         """One step; the Meter callback averages and logs what is returned beside `loss`."""
         terms = self.terms(batch, samples=self.loss.samples, densities=self.loss.densities)
         training = self.annealing.now(self._trainer)
         objective = self.loss(terms, training)
         with torch.no_grad():
-            told = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
+            told: dict[str, Any] = {"reconstruction": -terms.log_px.mean(), "kl": terms.divergence.mean()}
         if not self.annealing.constant:
-            told["kl_weight"] = torch.tensor(training.kl_weight)
+            told["kl_weight"] = training.kl_weight
         return {"loss": objective, "objective": objective.detach(), **told}
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:

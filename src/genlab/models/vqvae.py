@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from genlab.code_contracts import CodePrior, MapDecoder, MapEncoder, Quantizer
 from genlab.contracts import ImageBatch
 from genlab.errors import UserError
-from genlab.models.adversarial import at_least, averages, full
+from genlab.models.adversarial import at_least, averages, full, norm_and_clip
 from genlab.models.code_grids import check_codes, draw_codes
 from genlab.models.one_step import count_batches
 from genlab.models.optimization import configure, make_optimizer, step_plateau, step_schedules
@@ -188,7 +188,7 @@ class VQVAE(LightningModule):
         """Measures and clips a part's gradient, here where mixed precision has unscaled it."""
         part = self.optimizer_names[0 if optimizer is self._both_optimizers()[0].optimizer else 1]
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._norms[part] = nn.utils.clip_grad_norm_(parameters, self.gradient_clip or float("inf"))
+        self._norms[part] = norm_and_clip(parameters, self.gradient_clip)
 
     def _both_optimizers(self) -> list[Any]:
         both = self.optimizers()

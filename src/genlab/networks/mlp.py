@@ -9,6 +9,7 @@ E label channels, m samples in a pack, F features.
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from genlab.contracts import Decoder, Discriminator, Encoder, Generator
@@ -73,12 +74,16 @@ class MLPEncoder(Encoder):
             ValueError: if a width is below 1.
         """
         super().__init__()
-        channels, height, width = image_shape
-        widths = [(channels + extra_channels) * height * width, *hidden]
+        self.channels = image_shape[0]
+        widths = [math.prod(image_shape) + extra_channels, *hidden]
         self.layers = nn.Sequential(*hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.layers(image.flatten(1))
+        if image.shape[1] == self.channels:
+            return self.layers(image.flatten(1))
+        # one number of each label channel: all of them would outnumber the pixels, and cost as much
+        labels = image[:, self.channels :, 0, 0]  # [B, E]
+        return self.layers(torch.cat([image[:, : self.channels].flatten(1), labels], dim=1))
 
 
 class MLPDecoder(Decoder):

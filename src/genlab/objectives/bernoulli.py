@@ -53,6 +53,8 @@ class Bernoulli(Likelihood):
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
         logits = params.squeeze(-4)
+        if not torch.is_grad_enabled():
+            return _log_prob(logits, target)
         nats = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
         return -nats.flatten(-3).sum(-1)
 
@@ -71,3 +73,20 @@ class Bernoulli(Likelihood):
 
     def bits_per_dim(self, nats: Tensor, num_values: int) -> Tensor | None:
         return None
+
+
+FACTORS = 112
+"""Each at least 1/2: their product stays above the smallest normal number of single precision, 2^-126."""
+
+
+def _log_prob(logits: Tensor, target: Tensor) -> Tensor:
+    """The same in half the time, where nobody asks for gradients: importance sampling, validation.
+
+    log p = sum x l - max(l, 0) + log sigmoid(|l|), with one logarithm for a product of many sigmoids.
+    """
+    room = logits.clamp(min=0).addcmul_(target, logits, value=-1)  # [..., C, H, W], nothing below 0
+    linear = room.flatten(-3).sum(-1)
+    sigmoids = torch.abs(logits, out=room).sigmoid_().flatten(-3)  # a second buffer would leave the cache
+    values = sigmoids.shape[-1]
+    together = next(size for size in range(FACTORS, 0, -1) if values % size == 0)
+    return sigmoids.unflatten(-1, (-1, together)).prod(-1).log_().sum(-1).sub_(linear)

@@ -1,6 +1,7 @@
 """Variational bounds: what a variational autoencoder minimises, and the evidence lower bound itself.
 
-Letters in shapes: K draws of z per image, B batch, L latent dimensions.
+Letters in shapes: K draws of z per image, B batch, L latent dimensions. A datum is called an image, and may be a
+sequence; where it has latents step by step, the draws have those of all its steps, T times as many as L.
 """
 
 from typing import NamedTuple
@@ -16,9 +17,9 @@ class Terms(NamedTuple):
     Attributes:
         log_px: `[K, B]`, log p(x|z) at each draw, summed over the values of an image.
         z: `[K, B, L]`, the draws, with the gradient of mean and log_var.
-        mean: `[B, L]`.
-        log_var: `[B, L]`.
-        kl: `[B, L]`, KL(q(z|x) || p(z)) of each dimension; None where the prior has no closed form.
+        mean: `[B, L]`; `[K, B, T L]` where a step's posterior depends on the latents drawn before it.
+        log_var: `[B, L]`, or as `mean`.
+        kl: `[B, L]`, KL(q(z|x) || p(z)) of each dimension, summed over steps; None where it has no closed form.
         log_p: `[K, B]`, log p(z) at each draw; None where there is `kl` and the loss does not ask for it.
     """
 
@@ -69,6 +70,7 @@ class VariationalLoss:
         densities: whether it looks at log p(z) of the draws, also where the KL has a closed form.
         closed_form: whether it needs the KL of each dimension in closed form.
         one_prior: whether it needs a prior that is the same for every image.
+        one_posterior: whether all draws for an image have to come from one posterior.
         weighs_kl: whether `training.kl_weight` multiplies its KL.
     """
 
@@ -76,6 +78,7 @@ class VariationalLoss:
     densities: bool = False
     closed_form: bool = False
     one_prior: bool = False
+    one_posterior: bool = False
     weighs_kl: bool = True
 
     def __call__(self, terms: Terms, training: Training = START) -> Tensor:

@@ -72,6 +72,8 @@ class DReG(ImportanceLoss):
     of k draws, and that of the encoder does not fade as k grows.
     """
 
+    one_posterior = True
+
     def __init__(self, k: int = 5):
         """Sets the number of draws.
 

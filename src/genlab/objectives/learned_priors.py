@@ -52,6 +52,7 @@ class Vamp(Prior):
             )
         if components < 1:
             raise ValueError(f"components must be at least 1, got {components}")
+        self.latent_dim = latent_dim
         self.raw = nn.Parameter(0.5 * torch.randn(components, *image_shape))
         self._posterior = posterior
 
@@ -65,7 +66,7 @@ class Vamp(Prior):
 
     def sample(self, n: int, label: Tensor | None) -> Tensor:
         chosen = torch.randint(len(self.raw), (n,)).to(self.raw.device)
-        noise = torch.randn(n, len(self._posterior(self.raw[:1].tanh())[0][0]))
+        noise = torch.randn(n, self.latent_dim)
         mean, log_var = (part[chosen] for part in self._posterior(self.raw.tanh()))
         return mean + torch.exp(0.5 * log_var) * noise.to(mean)
 
@@ -126,5 +127,5 @@ class SecondLayer(Prior):
 
     def sample(self, n: int, label: Tensor | None) -> Tensor:
         top = torch.randn(n, self.top_dim).to(self.at.device)
-        mean, log_var = self.generation(top).float().chunk(2, dim=-1)  # [n, L]
+        mean, log_var = self.generation(top).to(top.dtype).chunk(2, dim=-1)  # [n, L]
         return mean + torch.exp(0.5 * log_var) * torch.randn(mean.shape).to(mean)

@@ -57,6 +57,10 @@ class MixtureDensity(Output):
         sigma = log_sigma[row, component].exp()
         return mean[row, component] + sigma * torch.special.ndtri(noise[:, 1:])
 
+    def likeliest(self, params: Tensor) -> Tensor:
+        logits, mean, _ = self._split(params)
+        return mean[torch.arange(len(params), device=params.device), logits.argmax(-1)]
+
     def initial_params(self) -> Tensor:
         """Means spread over [-1, 1], each sigma near the distance between two: components that begin alike stay so."""
         mean = torch.linspace(-1, 1, self.components) if self.components > 1 else torch.zeros(1)

@@ -52,6 +52,14 @@ class Output(nn.Module):
         """
         raise NotImplementedError
 
+    def likeliest(self, params: Tensor) -> Tensor:
+        """The step at the peak of each distribution `[B, P]`; of a mixture that of its heaviest component.
+
+        Returns:
+            `[B]` tokens or `[B, D]` values.
+        """
+        raise NotImplementedError
+
     def initial_params(self) -> Tensor:
         """Where the parameters begin, `[P]`."""
         return torch.zeros(self.params_per_step)
@@ -83,6 +91,9 @@ class Categorical(Output):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         return choose(params, noise[:, 0])
+
+    def likeliest(self, params: Tensor) -> Tensor:
+        return params.argmax(-1)
 
 
 class Gaussian(Output):
@@ -122,6 +133,9 @@ class Gaussian(Output):
         mean, raw = params.chunk(2, dim=-1)
         return mean + log_scale(raw, self.log_scale_floor).exp() * torch.special.ndtri(noise)
 
+    def likeliest(self, params: Tensor) -> Tensor:
+        return params.chunk(2, dim=-1)[0]
+
 
 class Bernoulli(Output):
     """A row of black and white: each value 0 or 1 by itself; a gray one between counts as its probability of 1."""
@@ -143,6 +157,9 @@ class Bernoulli(Output):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         return (noise < params.sigmoid()).to(params.dtype)
+
+    def likeliest(self, params: Tensor) -> Tensor:
+        return (params > 0).to(params.dtype)
 
 
 class ByData(Output):
@@ -175,6 +192,9 @@ class ByData(Output):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         return self.made.draw(params, noise)
+
+    def likeliest(self, params: Tensor) -> Tensor:
+        return self.made.likeliest(params)
 
     def initial_params(self) -> Tensor:
         return self.made.initial_params()

@@ -24,6 +24,7 @@ class BetaTC(VariationalLoss):
     densities = True
     closed_form = True
     one_prior = True
+    one_posterior = True
 
     def __init__(self, beta: float = 6.0):
         """Sets the weight of the total correlation.
