@@ -15,7 +15,7 @@ from genlab.shows.texts import told
 from genlab.train import train
 
 LINE = "O, Romeo! it's (late)=1, 天地玄黄.\n"
-TEXT = "".join(f"{k}: {LINE}" for k in range(60))
+TEXT = "".join(f"{k}: {LINE}" for k in range(60)) + 10 * "天地玄黄"  # the end, to test on, has more bytes
 NASTY = "O, Romeo! it's (late)=1\n\t\"天地\" \\' ${x} ${oc.env:HOME} a,b [c] {d: e} #f \\"
 SMALL = (
     "trainer=cpu",
