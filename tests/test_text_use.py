@@ -15,7 +15,7 @@ from genlab.shows.texts import told
 from genlab.train import train
 
 LINE = "O, Romeo! it's (late)=1, 天地玄黄.\n"
-TEXT = "".join(f"{k}: {LINE}" for k in range(60))
+TEXT = "".join(f"{k}: {LINE}" for k in range(60)) + 10 * "天地玄黄"  # the end, to test on, has more bytes
 NASTY = "O, Romeo! it's (late)=1\n\t\"天地\" \\' ${x} ${oc.env:HOME} a,b [c] {d: e} #f \\"
 SMALL = (
     "trainer=cpu",
@@ -118,7 +118,7 @@ def test_where_no_file_is_named_it_lies_in_the_run_and_says_what_it_was_made_wit
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
-        ("lstm", ["prompt=né"], "'n' (U+006E), character 1 of the text, is not among the 26 characters that the model"
+        ("lstm", ["prompt=né"], "'n' (U+006E), character 1 of the text, is not among the 34 characters that the model"
          " knows, nor is one other of its characters; leave it out, or train with data/tokenizer=byte, which knows all"),
         ("lstm", ["prompt=O", "prompt_file=x"], "prompt and prompt_file are both given; leave one out"),
         ("lstm", ["prompt_file=x, y"], "prompt_file=x, y: cannot be read (No such file or directory)"),
@@ -164,6 +164,18 @@ def test_evaluate_judges_the_whole_split_as_one_long_pass_does(command, runs):
     stamp = outcome["protocols"]["text"]
     assert (stamp["texts"], stamp["tokens_of_each"], stamp["real_from"], stamp["seed"]) == (2, 40, "test", 0)
     assert "+- (characters)" in out and "image" not in out
+
+
+def test_bits_per_character_are_of_the_characters_of_the_split_that_is_judged(command, runs):
+    run = runs["bytes"]
+    assert command("evaluate", f"run={run}", "metrics=none")[0] == 0
+    numbers = json.loads((run / "evaluation.json").read_text())["metrics"]
+    model = load_model(run)
+    (text,) = load_data(model).texts("test")
+    per_byte = len(text) / len(text.encode())
+    assert per_byte != model.characters_per_token  # of the validation part
+    expected = numbers["test/loss"] / math.log(2) / per_byte
+    assert numbers["test/bits_per_character"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_evaluate_judges_names_as_lines(command, runs):

@@ -108,7 +108,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Interface: samples to features. Built by its family as `factory(extra_channels=..., pack=...)`.
 
-    E = `extra_channels` are joined to each sample, and m = `pack` samples to one input, all on channels.
+    E = `extra_channels`, each of one value everywhere, are joined to each sample, and m = `pack` samples to one
+    input, all on channels.
 
     Attributes:
         num_features: F.

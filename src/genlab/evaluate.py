@@ -55,6 +55,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     datamodule = load_data(model, trust=list(cfg.trust), changes=changes)
     counted, split = getattr(datamodule, "counted", "images"), getattr(datamodule, "test_split", "test")
     of_images = bool(model.run_config["data"].get("image_shape"))
+    if hasattr(datamodule, "test_characters_per_token"):  # the model knows that of the validation part
+        model.characters_per_token = datamodule.test_characters_per_token
     seed_everything(cfg.seed, verbose=False)
     rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
     densities = judge_density(model, of_density, datamodule, seed=cfg.seed)

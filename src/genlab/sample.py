@@ -72,10 +72,19 @@ def sample(cfg: DictConfig) -> Path:
     files = _write(shown, formats, out or _place(model, shown, cfg), cfg)
     count = len(shown.values)
     what = "text" if shown.kind == "texts" and count == 1 else shown.kind
-    log.info(f"{count:,} {what} from {model.weights} weights of {model.checkpoint_path}")
-    for file in files:
-        log.info(f"  {file}")
+    made = f"{count:,} {what} from {model.weights} weights of {model.checkpoint_path}"
+    _tell("\n  ".join([made, *map(str, files)]), kind)
     return files[0]
+
+
+def _tell(line: str, kind: "Kind") -> None:
+    """Says what was made; behind texts so that nobody has to read it, as with `| head`."""
+    from genlab.shows.texts import told
+
+    if kind == "texts":
+        told([f"{line}\n"])
+    else:
+        log.info(line)
 
 
 def _check(cfg: DictConfig) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,21 @@ def test_only_training_after_the_warm_up_counts(clock: Clock, tmp_path: Path) ->
     run(quiet_trainer(tmp_path, callbacks, logger=False, max_epochs=3, val_check_interval=3), Timed(clock))
     assert meter.seconds == 2 * 14
     assert meter.images_per_second == 52 / 28  # 26 images an epoch
+
+
+@pytest.mark.parametrize(
+    ("data", "of"),
+    [
+        (None, "images"),
+        (SimpleNamespace(), "images"),
+        (SimpleNamespace(counted="points"), "points"),
+        (SimpleNamespace(counted="characters", batch_of="windows"), "windows"),
+    ],
+)
+def test_what_is_counted_has_the_name_that_the_data_gives_it(data, of):
+    meter = Throughput()
+    meter.on_train_start(SimpleNamespace(global_step=0, datamodule=data), TinyModel())  # type: ignore[arg-type]
+    assert meter.of == of
 
 
 def test_the_rate_since_the_last_time_is_logged(clock: Clock, tmp_path: Path) -> None:

@@ -29,10 +29,18 @@ def convolutions(network):
 def test_fully_connected_networks_have_the_layers_that_are_named():
     assert count(MLPGenerator((3, 2, 2), [8], latent_dim=5)) == 5 * 8 + 8 + 8 * 12 + 12
     discriminator = MLPDiscriminator((3, 2, 2), [8, 7], extra_channels=1, pack=2)
-    assert count(discriminator) == 2 * 4 * 4 * 8 + 8 + 8 * 7 + 7
+    assert count(discriminator) == 2 * (3 * 4 + 1) * 8 + 8 + 8 * 7 + 7
     assert discriminator.num_features == 7
     assert count(PointsGenerator(2, [8], latent_dim=5)) == 5 * 8 + 8 + 8 * 2 + 2
     assert count(PointsDiscriminator(2, [8], extra_channels=1, pack=3)) == 9 * 8 + 8
+
+
+def test_fully_connected_discriminators_see_one_number_of_each_label_channel():
+    discriminator = MLPDiscriminator((2, 3, 3), [4], extra_channels=2, pack=2)
+    images, labels = torch.rand(5, 4, 3, 3), torch.rand(5, 4)  # [B, m C, H, W], [B, m E]
+    joined = torch.cat([images, labels[..., None, None].expand(-1, -1, 3, 3)], dim=1)
+    plain = torch.cat([images.flatten(1), labels], dim=1)
+    torch.testing.assert_close(discriminator(joined), discriminator.layers(plain))
 
 
 def test_dcgan_counts_its_layers_as_in_the_paper():

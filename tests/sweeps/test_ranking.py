@@ -167,6 +167,17 @@ def test_the_summary_ranks_tells_what_failed_and_what_to_type_next(tmp_path, mon
     assert f"  python sample.py run='my sweep/{best.name}'" in lines
 
 
+@pytest.mark.parametrize(
+    ("counted", "name"), [(("windows", "windows"), "windows/s"), (("windows", "images"), "per second")]
+)
+def test_the_summary_names_what_is_counted_a_second(tmp_path, counted, name):
+    for k, of in enumerate(counted):
+        took = {"images_per_second": 5.0, "counted_as_images": of}
+        make_job(tmp_path, f"data.stride={k}", result=finished(1.5, **took))
+    make_job(tmp_path, "data.stride=7", error="broke", result={"ended": "failed"})
+    assert f"  {name}  " in ranking.summary(tmp_path).splitlines()[0]
+
+
 def test_the_summary_of_a_sweep_without_a_number_offers_no_sample(tmp_path):
     make_job(tmp_path, "seed=0", error="broke")
     assert "next:" not in ranking.summary(tmp_path)  # no curves either

@@ -203,6 +203,14 @@ class TextData(pl.LightningDataModule):
         ends = items.length.tolist()  # behind the token before an item
         return [codec.decode(row[1:end]) for row, end in zip(items.tokens.tolist(), ends, strict=True)]
 
+    @property
+    def test_characters_per_token(self) -> float:
+        """Of the part to test on: what makes its nats per token nats per character."""
+        text, said = self._need(), self.texts("test")
+        if not text.items:
+            return len(said[0]) / len(text.streams[self._tested])
+        return sum(len(line) + 1 for line in said) / int(text.items[self._tested].length.sum())
+
     def _count(self, split: str) -> int:
         text = self._need()
         return len(text.items[split].length) if text.items else len(text.streams[split])

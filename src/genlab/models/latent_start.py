@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.errors import UserError
-from genlab.models.step_ends import StepHead, StepInput
+from genlab.models.step_ends import StepHead
 from genlab.objectives.outputs import Output
 from genlab.sequence_contracts import SequenceNetwork, State
 
@@ -51,10 +51,13 @@ class LatentStart(nn.Module):
 class Telling(Protocol):
     """What `Told` wants: a decoder, with what stands before and behind it."""
 
-    input: StepInput
     head: StepHead
     output: Output
     end_token: int | None
+
+    def read(self, steps: Tensor, label: Tensor | None) -> Tensor:
+        """Inputs `[n, T, E]` of steps and classes."""
+        ...
 
     def tell(self, read: Tensor, z: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Features and state of inputs `[n, T, E]` at latents `[n, L]`, from the beginning or a state on."""
@@ -66,7 +69,7 @@ class Told:
 
     def __init__(self, telling: Telling, z: Tensor, *, likeliest: bool = False) -> None:
         """Takes the decoder and latents `[n, L]`; `likeliest` leaves nothing to chance."""
-        self.input, self.head, self.end_token = telling.input, telling.head, telling.end_token
+        self.input, self.head, self.end_token = telling.read, telling.head, telling.end_token
         self.network = _FromLatents(telling, z)
         self.output: Output = Likeliest(telling.output) if likeliest else telling.output
 

@@ -56,8 +56,8 @@ class OneLatent(SequenceLatents):
         Args:
             encoder: called as `encoder(in_features=E)`.
             decoder: called as `decoder(in_features=E + L)`; its state has to be a recurrent one.
-            word_dropout: share of its inputs that the decoder is not shown in training, from 0 to 1; None: a
-                quarter of tokens, no real values.
+            word_dropout: share of its inputs that the decoder is not shown in training, from 0 to 1; at 1 it is
+                shown none in use either, so that z tells all; None: a quarter of tokens, no real values.
             step_input: makes features of steps, for both networks.
             embedding: E.
             output: p(next step).
@@ -110,7 +110,7 @@ class OneLatent(SequenceLatents):
         judged = counted(batch)
         mean, log_var = self.posterior(batch.target, label, judged.length)
         z = draw(samples, mean, log_var)  # [K, B, L]
-        read = self.input(batch.input, label, self._hidden(batch.input)).repeat(samples, 1, 1)  # [K*B, T, E]
+        read = self.read(batch.input, label).repeat(samples, 1, 1)  # [K*B, T, E]
         features, _ = self.tell(read, z.flatten(0, 1))
         params = self.head(features).unflatten(0, z.shape[:2])  # [K, B, T, P]
         target = batch.target.expand(samples, *batch.target.shape)
@@ -119,11 +119,12 @@ class OneLatent(SequenceLatents):
         log_p = self.prior.log_prob(z, label) if densities or kl is None else None
         return Terms(log_px, z, mean, log_var, kl, log_p)
 
-    def _hidden(self, steps: Tensor) -> Tensor | None:
-        """Which inputs are dropped, `[B, T]`; None where none are."""
-        if not self.training or not self.word_dropout:
-            return None
-        return torch.rand(steps.shape[:2], device=steps.device) < self.word_dropout
+    def read(self, steps: Tensor, label: Tensor | None) -> Tensor:
+        """Inputs of the decoder `[B, T, E]`, some hidden in training; where all are, they are so in use, too."""
+        hidden = None
+        if self.word_dropout == 1 or (self.training and self.word_dropout):
+            hidden = torch.rand(steps.shape[:2], device=steps.device) < self.word_dropout
+        return self.input(steps, label, hidden)
 
     def noise(self, n: int, label: Tensor | None) -> Tensor:
         labels = [None] * n if label is None else list(label.split(1))

@@ -28,7 +28,6 @@ class StepInput(nn.Module):
             vocab_size: V; None for real values.
             num_features: D; None for tokens.
             num_classes: K, where each step is told the class of its sequence; else None.
-            spread: standard deviation of embeddings at first.
         """
         super().__init__()
         self.tokens = vocab_size is not None

@@ -79,11 +79,7 @@ class MLPEncoder(Encoder):
         self.layers = nn.Sequential(*hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
 
     def forward(self, image: Tensor) -> Tensor:
-        if image.shape[1] == self.channels:
-            return self.layers(image.flatten(1))
-        # one number of each label channel: all of them would outnumber the pixels, and cost as much
-        labels = image[:, self.channels :, 0, 0]  # [B, E]
-        return self.layers(torch.cat([image[:, : self.channels].flatten(1), labels], dim=1))
+        return self.layers(_flattened(image, self.channels))
 
 
 class MLPDecoder(Decoder):
@@ -183,10 +179,20 @@ class MLPDiscriminator(Discriminator):
             ValueError: if a width is below 1.
         """
         super().__init__()
-        channels, height, width = image_shape
-        widths = [pack * (channels + extra_channels) * height * width, *hidden]
-        self.layers = nn.Sequential(nn.Flatten(), *hidden_layers(widths, activation))
+        self.channels = pack * image_shape[0]
+        widths = [pack * (math.prod(image_shape) + extra_channels), *hidden]
+        self.layers = nn.Sequential(*hidden_layers(widths, activation))
         self.num_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(_flattened(x, self.channels))
+
+
+def _flattened(x: Tensor, channels: int) -> Tensor:
+    """Images `[B, C + E, H, W]` as `[B, C H W + E]`: one number of each label channel.
+
+    All of them would outnumber the pixels, cost as much, and drown them in the first layer.
+    """
+    if x.shape[1] == channels:
+        return x.flatten(1)
+    return torch.cat([x[:, :channels].flatten(1), x[:, channels:, 0, 0]], dim=1)

@@ -204,7 +204,10 @@ def summary(sweep: Path) -> str:
 
 def _ranking(rows: list[Row], settings: list[str]) -> str:
     metrics = _shown_metrics(rows)
-    header = ["", *jobs.short_names(settings), *metrics, "time", "images/s", "folder"]
+    fast = [row.result for row in rows if row.result.get("images_per_second")]
+    counted = {result.get("counted_as_images", "images") for result in fast} or {"images"}
+    rate = f"{counted.pop()}/s" if len(counted) == 1 else "per second"
+    header = ["", *jobs.short_names(settings), *metrics, "time", rate, "folder"]
     lines = []
     for place, row in enumerate(rows, start=1):
         took, speed = seconds(row.result), row.result.get("images_per_second")
