@@ -29,6 +29,12 @@ OF_ONE_SHOW = {
 }
 """Settings that one show alone looks at."""
 
+NAMED = ("label", "length", "temperature", "top_k", "top_p")
+"""Settings that are told in a file's name where they are given."""
+
+OF_STEPS = ("interpolate", "traverse", "arithmetic")
+"""Shows that look at `steps`."""
+
 MOST_IN_A_GRID = 2500
 
 
@@ -137,12 +143,14 @@ def _place(model: Any, shown: "Shown", cfg: DictConfig) -> Path:
     classes = f"{cfg.from_class}_to_{cfg.to_class}" if cfg.show == "arithmetic" else None
     what = re.sub(r"[^\w.-]+", "-", "_".join(filter(None, (cfg.show, cfg.interpolation, classes))))
     name = f"{what}_{checkpoint.stem}_step{model.checkpoint_step}_{model.weights}_n{shown.n}_seed{cfg.seed}"
-    of_text = [
-        f"{name}{cfg[name]}" for name in ("length", "temperature", "top_k", "top_p") if cfg[name] is not None
-    ]
+    chosen = [f"{name}{cfg[name]}" for name in NAMED if cfg[name] is not None]
+    if cfg.dims is not None:
+        chosen.append(f"dims{'-'.join(map(str, cfg.dims))}")
+    if cfg.show in OF_STEPS:
+        chosen.append(f"steps{cfg.steps}")
     if given := [cfg[name] for name in ("prompt", "prompt_file") if cfg[name]]:
-        of_text.append(f"prompt{zlib.crc32(given[0].encode(errors='replace')):08x}")
-    return folder / "_".join([name, *of_text])
+        chosen.append(f"prompt{zlib.crc32(given[0].encode(errors='replace')):08x}")
+    return folder / "_".join([name, *chosen])
 
 
 def _write(shown: "Shown", formats: Sequence[str], out: Path, cfg: DictConfig) -> list[Path]:
