@@ -10,7 +10,7 @@ IN_HYDRA = {
     "model/network=dcgun": "model/network=dcgun is no option; did you mean dcgan?",
     "model/network=foo": "model/network=foo is no option; allowed: dcgan, iwae, iwae_2l, mlp, points, r3gan, resnet, sngan",
     "model=vea": "model=vea is no option; did you mean vae?",
-    "seed=x": "Error merging override seed=x Value 'x' of type 'str' could not be converted to Integer",
+    "seed=x": "seed: must be a whole number, got 'x'",
     "data.batch_size": "Error parsing override 'data.batch_size'; settings are given as name=value",
     "model/netwrk=mlp": "model/netwrk is no group of options; did you mean model/network?",
     "model.latent_dim=4,8": "model.latent_dim=4,8: several values are a sweep; add -m,"
@@ -131,6 +131,22 @@ def test_evaluate_refuses_in_a_sentence(command):
     assert (
         err.strip() == "nowhere: no such run; give the folder of a run, e.g. one of logs/*, or a .ckpt file"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    {
+        "evaluate run=x metrics=clasifier": "metrics=clasifier is no option; did you mean classifier?",
+        "evaluate run=x metrics=[nll,clasifier]": "metrics=clasifier is no option; did you mean classifier?",
+        "evaluate run=x batch_size=few": "batch_size: must be a whole number, got 'few'",
+        "sample run=x label=three": "label: must be a whole number, got 'three'",
+        "sample run=x temperature=hot": "temperature: must be a number, got 'hot'",
+        "sample run=x single=maybe": "single: must be true or false, got 'maybe'",
+    }.items(),
+)
+def test_what_the_root_of_a_verb_refuses_is_told_as_everywhere(command, arguments, sentence):
+    code, _, err = command(*arguments.split())
+    assert (code, err.strip()) == (1, sentence)
 
 
 @pytest.mark.parametrize("verb", ["sample", "evaluate"])

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any, NoReturn
@@ -204,13 +204,20 @@ def _exit(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+MISTYPED = r"override ([\w.]+)=.*\nValue '(.*)' (?:of type|is not) .*\b(Integer|Float|bool)\b"
+KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
+
+
 def explain(error: Exception, config: str) -> str:
     """One sentence for an error of Hydra's: what, what is allowed, what was given, what to do."""
     text = str(error)
     if missing := re.search(r"Could not find '([\w/.@-]+)/([^/']*)'", text):
         group, option = missing.groups()
-        options = re.findall(r"^\t(\S+)$", text, flags=re.M)
-        return _no_option(group, option, options)
+        return _no_option(group, option, re.findall(r"^\t(\S+)$", text, flags=re.M))
+    if missing := re.search(r"Could not load '([\w/.@-]+)/([^/']*)'", text):  # one of a list
+        return _no_option(missing[1], missing[2], options([conf_dir()]).get(missing[1], ()))
+    if mistyped := re.search(MISTYPED, f"{text}\n{error.__cause__}"):
+        return f"{mistyped[1]}: must be {KINDS[mistyped[3]]}, got {mistyped[2]!r}"
     if wrong := re.search(r"Could not override '([^']+)'", text):
         return _no_setting(wrong[1], config)
     if choose := re.search(r"You must specify '([^']+)'", text):
@@ -231,7 +238,7 @@ def explain(error: Exception, config: str) -> str:
     return f"{keys[0]}: {sentence}" if keys and keys[0] not in sentence else sentence
 
 
-def _no_option(group: str, option: str, options: list[str]) -> str:
+def _no_option(group: str, option: str, options: Collection[str]) -> str:
     if group == "model/pair":
         family, _, network = option.partition("_")
         pairs = [o.partition("_")[2] for o in options if o.startswith(f"{family}_")]

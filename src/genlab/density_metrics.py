@@ -66,7 +66,10 @@ def gather_rows(datamodule: Any, rows: torch.Tensor) -> ImageBatch:
     parts = []
     for batch in datamodule.test_dataloader():
         if not isinstance(batch, ImageBatch):
-            raise UserError("metrics=likelihood needs images; give metrics=none")
+            raise UserError(
+                "likelihood, nll and latents judge models of images, and this data has none: leave metrics out, or give "
+                "metrics=none"
+            )
         here, wanted = wanted[: len(batch.image)], wanted[len(batch.image) :]
         if here.any():
             parts.append(ImageBatch(batch.image[here], batch.label[here]))
