@@ -203,3 +203,10 @@ def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):
         monkeypatch.setattr(sys, "stdout", Terminal(tty))
         assert told(["a"], iter(["\x1b[31m天\n\t"])) == ["a", "\x1b[31m天\n\t"]
         assert sys.stdout.events == ["a", "flush", red, "flush"]
+
+
+def test_metrics_of_images_are_refused_for_texts(command, runs):
+    assert command("evaluate", f"run={runs['lstm']}", "metrics=nll")[::2] == (
+        2, "likelihood, nll and latents judge models of images, and this data has none: leave metrics out, or give"
+        " metrics=none\n",
+    )  # fmt: skip
