@@ -15,7 +15,7 @@ from genlab.networks.recurrent import Recurrent
 from genlab.networks.vrnn import VariationalRecurrent
 from genlab.objectives.bounds import ELBO
 from genlab.objectives.mixture_density import MixtureDensity
-from genlab.objectives.outputs import ByData, Categorical, Gaussian
+from genlab.objectives.outputs import Bernoulli, ByData, Categorical, Gaussian
 from genlab.schedules import Constant
 from genlab.sequence_contracts import Inferred, LatentNetwork, Normal, SequenceBatch, SequenceNetwork, State
 
@@ -32,7 +32,7 @@ def model(latents: Any = "one", **changes: Any) -> LatentSequences:
     torch.manual_seed(0)
     parts: dict[str, Any] = {
         "latents": LATENTS[latents] if isinstance(latents, str) else latents,
-        "output": partial(ByData, Categorical, partial(MixtureDensity, 2)),
+        "output": partial(ByData, Categorical, partial(MixtureDensity, 2), Bernoulli),
         "loss": ELBO(),
         "optimizer": partial(torch.optim.AdamW, lr=0.01),
         "scheduler": Constant(),

@@ -24,7 +24,7 @@ from genlab.models.autoregressive import Autoregressive  # noqa: E402
 from genlab.networks.recurrent import Recurrent  # noqa: E402
 from genlab.networks.transformer import Transformer  # noqa: E402
 from genlab.objectives.mixture_density import MixtureDensity  # noqa: E402
-from genlab.objectives.outputs import ByData, Categorical  # noqa: E402
+from genlab.objectives.outputs import Bernoulli, ByData, Categorical  # noqa: E402
 from genlab.schedules import Constant  # noqa: E402
 from genlab.sequence_contracts import SequenceBatch  # noqa: E402
 
@@ -45,7 +45,7 @@ def model(network: Any = "lstm", **changes: Any) -> Autoregressive:
     torch.manual_seed(0)
     parts: dict[str, Any] = {
         "network": NETWORKS[network] if isinstance(network, str) else network,
-        "output": partial(ByData, Categorical, partial(MixtureDensity, 2)),
+        "output": partial(ByData, Categorical, partial(MixtureDensity, 2), Bernoulli),
         "optimizer": partial(torch.optim.AdamW, lr=0.01),
         "scheduler": Constant(),
         "windows": "random" if network == "learned" else "contiguous",

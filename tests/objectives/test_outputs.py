@@ -130,7 +130,7 @@ def test_components_begin_apart():
 def test_the_data_choose_the_distribution(chosen):
     sizes = {"vocab_size": 5} if chosen == "tokens" else {"num_features": 2}
     output, same = (
-        ByData(Categorical, Gaussian, **sizes),
+        ByData(Categorical, Gaussian, Bernoulli, **sizes),
         (Categorical if chosen == "tokens" else Gaussian)(**sizes),
     )
     assert (output.params_per_step, output.noise_per_step) == (same.params_per_step, same.noise_per_step)
@@ -140,7 +140,7 @@ def test_the_data_choose_the_distribution(chosen):
     assert torch.equal(output.log_prob(params, target), same.log_prob(params, target))
     assert torch.equal(output.draw(params[:, 0], noise), same.draw(params[:, 0], noise))
     assert torch.equal(output.initial_params(), same.initial_params())
-    mixed = ByData(Categorical, MixtureDensity, num_features=1)
+    mixed = ByData(Categorical, MixtureDensity, Bernoulli, num_features=1)
     assert mixed.initial_params().abs().sum() > 0
 
 
@@ -173,5 +173,12 @@ def test_the_likeliest_step_is_the_peak_of_its_distribution():
     params = torch.tensor([[0.0, 1.0, *[1.0, 2.0], *[3.0, 4.0], *[0.0] * 4]] * 2)
     params[1, 0] = 5.0
     assert mixture.likeliest(params).tolist() == [[3, 4], [1, 2]]
-    either = ByData(Categorical, Gaussian, num_features=1)
+    either = ByData(Categorical, Gaussian, Bernoulli, num_features=1)
     assert either.likeliest(torch.tensor([[0.5, 0.0]])).tolist() == [[0.5]]
+
+
+@pytest.mark.parametrize(
+    ("binarize", "kind"), [("sample", Bernoulli), ("threshold", Bernoulli), ("none", Gaussian)]
+)
+def test_black_and_white_values_have_no_density(binarize, kind):
+    assert isinstance(ByData(Categorical, Gaussian, Bernoulli, binarize, num_features=3).made, kind)

@@ -5,6 +5,7 @@ numbers that a draw takes; `...` is any number of leading dimensions, such as `[
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -163,12 +164,14 @@ class Bernoulli(Output):
 
 
 class ByData(Output):
-    """One of two distributions: as the data are tokens or real values."""
+    """One of three distributions: as the data are tokens, real values, or black and white ones."""
 
     def __init__(
         self,
         tokens: Callable[..., Output],
         values: Callable[..., Output],
+        black_and_white: Callable[..., Output],
+        binarize: Literal["sample", "threshold", "none"] = "none",
         *,
         vocab_size: int | None = None,
         num_features: int | None = None,
@@ -178,11 +181,14 @@ class ByData(Output):
         Args:
             tokens: made where there is a vocabulary.
             values: made where there is none.
+            black_and_white: made instead where each value is 0 or 1, on which a density would have no upper limit.
+            binarize: how the data make their values 0 or 1, or that they do not.
             vocab_size: V or None.
             num_features: D or None.
         """
         super().__init__()
-        chosen = values if vocab_size is None else tokens
+        of_values = values if binarize == "none" else black_and_white
+        chosen = of_values if vocab_size is None else tokens
         self.made = chosen(vocab_size=vocab_size, num_features=num_features)
         self.params_per_step, self.noise_per_step = self.made.params_per_step, self.made.noise_per_step
         self.unit = self.made.unit
