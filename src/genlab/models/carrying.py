@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, distributed
+from torch.nn.functional import pad
 
 from genlab.sequence_contracts import SequenceBatch, State
 
@@ -85,6 +86,14 @@ class TargetMean:
             sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
         total, count = sums.tolist()
         return total / count if count else math.nan
+
+
+def up_to_the_end(sequence: Tensor, end_token: int | None) -> Tensor | None:
+    """`[B, T]`: 1 up to the first end token of each item `[B, T]`, 0 behind it; None of data that are no items."""
+    if end_token is None:
+        return None
+    ended = (sequence == end_token).cumsum(1)
+    return (pad(ended[:, :-1], (1, 0)) == 0).float()
 
 
 def weighted(nats: Tensor, batch: SequenceBatch) -> tuple[Tensor, Tensor]:

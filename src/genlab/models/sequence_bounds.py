@@ -9,11 +9,10 @@ from typing import NamedTuple, Protocol
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
-from torch.nn.functional import pad
 
 from genlab.contracts import Posterior
 from genlab.errors import UserError
-from genlab.models.carrying import TargetMean, in_all_units
+from genlab.models.carrying import TargetMean, in_all_units, up_to_the_end
 from genlab.models.sequence_checks import check_steps, check_told
 from genlab.objectives.bounds import Terms
 from genlab.objectives.importance import log_weights
@@ -77,10 +76,7 @@ def whole(model: BoundModel, sequence: Tensor, label: Tensor | int | None) -> Se
     check_steps(sequence, model.num_features)
     check_told(label, model.num_classes)
     classes = model.classes_of(len(sequence), label)
-    weight = None
-    if model.end_token is not None:
-        ended = (sequence == model.end_token).cumsum(1)
-        weight = (pad(ended[:, :-1], (1, 0)) == 0).float()
+    weight = up_to_the_end(sequence, model.end_token)
     begins = torch.ones(len(sequence), dtype=torch.bool, device=sequence.device)
     label = torch.zeros_like(begins, dtype=torch.int64) if classes is None else classes
     before = torch.cat([model.beginning(len(sequence)).to(sequence), sequence[:, :-1]], dim=1)
