@@ -93,6 +93,9 @@ def test_one_switch_chooses_windows_for_training_and_for_judging():
     judged = data.test_dataloader()
     assert isinstance(judged, StridedWindows) and judged._start[:3].tolist() == [0, 5, 10]
     assert ready(stride=3).val_dataloader()._start[1] == 3
+    data = ready(windows="apart", sequence_length=9)
+    assert isinstance(data.train_dataloader(), RandomWindows)
+    assert data.test_dataloader()._start[:3].tolist() == [0, 9, 18]
 
 
 def test_the_validation_part_is_tested_on_where_nothing_else_is_held_back():
@@ -202,7 +205,7 @@ def test_what_is_too_short_is_one_sentence():
     ("settings", "message"),
     [
         ({"unit": "word"}, "data.unit must be stream or line, got word"),
-        ({"windows": "none"}, "data.windows must be contiguous or random, got none"),
+        ({"windows": "none"}, "data.windows must be contiguous, random or apart, got none"),
         ({"split_by": "day"}, "data.split_by must be position, file, random or null, got day"),
         ({"labels": "name"}, "data.labels must be file or null, got name"),
         ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),
