@@ -75,7 +75,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "weights": model.weights,
         "split": split,
         counted: datamodule.num_test,
-        "unit": getattr(getattr(model, "likelihood", None), "unit", None),
+        "unit": getattr(getattr(model, "likelihood", getattr(model, "output", None)), "unit", None),
         "seed": cfg.seed,
         "metrics": {name: value for name, value, _, _ in rows},
         "standard_error": {name: error for name, _, error, _ in rows if error is not None},

@@ -99,8 +99,8 @@ def up_to_the_end(sequence: Tensor, end_token: int | None) -> Tensor | None:
 def weighted(nats: Tensor, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
     """The sum of `[B, T]` over the targets that count, and how many these are."""
     if batch.weight is None:
-        return nats.sum(), torch.tensor(float(nats.numel()), device=nats.device)
-    return (nats * batch.weight).sum(), batch.weight.sum()
+        return nats.sum(), torch.tensor(nats.numel(), device=nats.device, dtype=nats.dtype)
+    return (nats * batch.weight).sum(), batch.weight.sum(dtype=nats.dtype)  # half precision counts to 256
 
 
 def in_all_units(nats: float, characters_per_token: float | None) -> dict[str, float]:

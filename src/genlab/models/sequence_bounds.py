@@ -14,6 +14,7 @@ from genlab.contracts import Posterior
 from genlab.errors import UserError
 from genlab.models.carrying import TargetMean, in_all_units, up_to_the_end
 from genlab.models.sequence_checks import check_steps, check_told
+from genlab.models.step_ends import full
 from genlab.objectives.bounds import Terms
 from genlab.objectives.importance import log_weights
 from genlab.sequence_contracts import SequenceBatch
@@ -45,9 +46,9 @@ class Counted(NamedTuple):
 
 def counted(batch: SequenceBatch) -> Counted:
     """Which steps count; all of them where the batch has no weights."""
-    weight = batch.weight
-    if weight is None:
-        weight = torch.ones(batch.target.shape[:2], device=batch.target.device)
+    given = batch.weight
+    single = {"dtype": torch.float32, "device": batch.target.device}  # half precision counts to 256
+    weight = torch.ones(batch.target.shape[:2], **single) if given is None else full(given)
     place = torch.arange(1, weight.shape[1] + 1, device=weight.device) * (weight > 0)  # [B, T]
     length = place.amax(1)
     return Counted(weight, length.clamp(min=1), (length > 0).to(weight.dtype))

@@ -28,7 +28,6 @@ class StepInput(nn.Module):
             vocab_size: V; None for real values.
             num_features: D; None for tokens.
             num_classes: K, where each step is told the class of its sequence; else None.
-            spread: standard deviation of embeddings at first.
         """
         super().__init__()
         self.tokens = vocab_size is not None
@@ -48,7 +47,7 @@ class StepInput(nn.Module):
 
         Of steps that are `hidden` `[B, T]` nothing is left but the class.
         """
-        features = self.map(x)
+        features = self.map(x if self.tokens else x.to(self.map.weight.dtype))
         if hidden is not None:
             features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]
