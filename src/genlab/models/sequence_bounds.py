@@ -46,9 +46,10 @@ class Counted(NamedTuple):
 
 def counted(batch: SequenceBatch) -> Counted:
     """Which steps count; all of them where the batch has no weights."""
-    given = batch.weight
-    single = {"dtype": torch.float32, "device": batch.target.device}  # half precision counts to 256
-    weight = torch.ones(batch.target.shape[:2], **single) if given is None else full(given)
+    weight = batch.weight
+    if weight is None:
+        weight = torch.ones(batch.target.shape[:2], device=batch.target.device)
+    weight = full(weight)  # half precision counts to 256
     place = torch.arange(1, weight.shape[1] + 1, device=weight.device) * (weight > 0)  # [B, T]
     length = place.amax(1)
     return Counted(weight, length.clamp(min=1), (length > 0).to(weight.dtype))
