@@ -11,6 +11,7 @@ import torch
 from genlab import load_model
 from genlab.checkpoint import load_data
 from genlab.config import compose
+from genlab.data.text import TextData
 from genlab.shows.texts import told
 from genlab.train import train
 
@@ -171,6 +172,14 @@ def test_evaluate_judges_names_as_lines(command, runs):
     outcome = json.loads((runs["names"] / "evaluation.json").read_text())
     assert outcome["metrics"]["text/copied_lines_real"] == 0 and outcome["lines"] == 5
     assert outcome["protocols"]["text"]["unit"] == "lines" and outcome["unit"] == "nats per token"
+
+
+def test_bits_per_character_are_of_the_characters_that_are_judged(command, runs, monkeypatch):
+    monkeypatch.setattr(TextData, "characters_per_token", lambda data, split: {"test": 0.25}[split])
+    assert command("evaluate", f"run={runs['bytes']}", "metrics=none")[0] == 0
+    numbers = json.loads((runs["bytes"] / "evaluation.json").read_text())["metrics"]
+    expected = numbers["test/loss"] / math.log(2) / 0.25
+    assert numbers["test/bits_per_character"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):

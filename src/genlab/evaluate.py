@@ -108,6 +108,10 @@ def _bound(model: Any, datamodule: Any) -> dict[str, float]:
     """What the model's own test step logs, averaged over the whole test set."""
     from pytorch_lightning import Trainer
 
+    if getattr(model, "characters_per_token", None) and hasattr(datamodule, "characters_per_token"):
+        model.characters_per_token = datamodule.characters_per_token(
+            "test"
+        )  # not those of the validation part
     device = model.device
     trainer = Trainer(
         accelerator=device.type,

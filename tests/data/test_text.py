@@ -48,10 +48,13 @@ def test_characters_per_token_are_those_of_the_validation_part():
     # 90 to train on, then the validation part: ten characters of three bytes each
     data = ready("x" * 90 + "漢" * 10, tokenizer=Bytes(), val_size=10, test_size=0)
     assert data.facts()["characters_per_token"] == pytest.approx(10 / 30)
+    assert data.characters_per_token("test") == data.characters_per_token("val") == pytest.approx(10 / 30)
+    split = ready("x" * 80 + "漢" * 10 + "é" * 10, tokenizer=Bytes(), val_size=10, test_size=10)
+    assert split.characters_per_token("test") == pytest.approx(10 / 20)
     # two lines of one character of three bytes, with a line feed each: 4 characters in 8 bytes
     names = ["a"] * 8 + ["漢", "字"]
     data = lines(names, tokenizer=Bytes(), val_size=2, test_size=0, split_by="position")
-    assert data.facts()["characters_per_token"] == pytest.approx(4 / 8)
+    assert data.facts()["characters_per_token"] == data.characters_per_token("val") == pytest.approx(4 / 8)
 
 
 @pytest.mark.parametrize("windows", ["contiguous", "random"])

@@ -205,6 +205,14 @@ class TextData(pl.LightningDataModule):
         ends = items.length.tolist()  # behind the token before an item
         return [codec.decode(row[1:end]) for row, end in zip(items.tokens.tolist(), ends, strict=True)]
 
+    def characters_per_token(self, split: str) -> float:
+        """Of a split, the line feed of a line counted; "test" as `test_split`."""
+        lines = self.texts(split)
+        if not self._need().items:
+            return len(lines[0]) / self._count(self._tested if split == "test" else split)
+        items = self._need().items[self._tested if split == "test" else split]
+        return sum(len(line) + 1 for line in lines) / int(items.length.sum())
+
     def _count(self, split: str) -> int:
         text = self._need()
         return len(text.items[split].length) if text.items else len(text.streams[split])
