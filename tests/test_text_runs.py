@@ -141,7 +141,7 @@ def test_the_test_part_is_judged_where_there_is_one(command, tmp_path):
         ),
         (
             ["data=text", "data.path=short.txt", "data.windows=rnd"],
-            "data.windows: must be one of contiguous, random, got 'rnd'",
+            "data.windows: must be one of contiguous, random, apart, got 'rnd'",
         ),
     ],
 )

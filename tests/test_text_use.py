@@ -11,6 +11,7 @@ import torch
 from genlab import load_model
 from genlab.checkpoint import load_data
 from genlab.config import compose
+from genlab.data.text import TextData
 from genlab.shows.texts import told
 from genlab.train import train
 
@@ -182,7 +183,7 @@ def test_evaluate_judges_names_as_lines(command, runs):
     assert command("evaluate", f"run={runs['names']}", "metrics.text.n=5")[0] == 0
     outcome = json.loads((runs["names"] / "evaluation.json").read_text())
     assert outcome["metrics"]["text/copied_lines_real"] == 0 and outcome["lines"] == 5
-    assert outcome["protocols"]["text"]["unit"] == "lines"
+    assert outcome["protocols"]["text"]["unit"] == "lines" and outcome["unit"] == "nats per token"
 
 
 def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):

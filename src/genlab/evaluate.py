@@ -55,8 +55,6 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     datamodule = load_data(model, trust=list(cfg.trust), changes=changes)
     counted, split = getattr(datamodule, "counted", "images"), getattr(datamodule, "test_split", "test")
     of_images = bool(model.run_config["data"].get("image_shape"))
-    if hasattr(datamodule, "test_characters_per_token"):  # the model knows that of the validation part
-        model.characters_per_token = datamodule.test_characters_per_token
     seed_everything(cfg.seed, verbose=False)
     rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
     densities = judge_density(model, of_density, datamodule, seed=cfg.seed)
@@ -77,7 +75,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "weights": model.weights,
         "split": split,
         counted: datamodule.num_test,
-        "unit": getattr(getattr(model, "likelihood", None), "unit", None),
+        "unit": getattr(getattr(model, "likelihood", getattr(model, "output", None)), "unit", None),
         "seed": cfg.seed,
         "metrics": {name: value for name, value, _, _ in rows},
         "standard_error": {name: error for name, _, error, _ in rows if error is not None},
@@ -110,6 +108,9 @@ def _bound(model: Any, datamodule: Any) -> dict[str, float]:
     """What the model's own test step logs, averaged over the whole test set."""
     from pytorch_lightning import Trainer
 
+    if getattr(model, "characters_per_token", None) and hasattr(datamodule, "characters_per_token"):
+        # not those of the validation part
+        model.characters_per_token = datamodule.characters_per_token("test")
     device = model.device
     trainer = Trainer(
         accelerator=device.type,

@@ -113,3 +113,12 @@ def test_downloads_go_where_the_environment_says(monkeypatch):
     assert data_config("mnist").root == "/somewhere"
     monkeypatch.delenv("GENLAB_DATA")
     assert data_config("mnist").root == "data"
+
+
+@pytest.mark.parametrize(
+    ("model", "windows"),
+    [("lstm", "contiguous"), ("transformer", "random"), ("recurrent_vae", "apart"), ("vrnn", "apart")],
+)
+def test_text_is_read_as_the_model_wants_it(model, windows):
+    # of a window with latents of its own no part is only context: train and val/loss are of the same thing
+    assert compose([f"model={model}", "data=shakespeare"]).data.windows == windows

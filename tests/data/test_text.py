@@ -48,10 +48,13 @@ def test_characters_per_token_are_those_of_the_validation_part():
     # 90 to train on, then the validation part: ten characters of three bytes each
     data = ready("x" * 90 + "漢" * 10, tokenizer=Bytes(), val_size=10, test_size=0)
     assert data.facts()["characters_per_token"] == pytest.approx(10 / 30)
+    assert data.characters_per_token("test") == data.characters_per_token("val") == pytest.approx(10 / 30)
+    split = ready("x" * 80 + "漢" * 10 + "é" * 10, tokenizer=Bytes(), val_size=10, test_size=10)
+    assert split.characters_per_token("test") == pytest.approx(10 / 20)
     # two lines of one character of three bytes, with a line feed each: 4 characters in 8 bytes
     names = ["a"] * 8 + ["漢", "字"]
     data = lines(names, tokenizer=Bytes(), val_size=2, test_size=0, split_by="position")
-    assert data.facts()["characters_per_token"] == pytest.approx(4 / 8)
+    assert data.facts()["characters_per_token"] == data.characters_per_token("val") == pytest.approx(4 / 8)
 
 
 @pytest.mark.parametrize("windows", ["contiguous", "random"])
@@ -93,6 +96,9 @@ def test_one_switch_chooses_windows_for_training_and_for_judging():
     judged = data.test_dataloader()
     assert isinstance(judged, StridedWindows) and judged._start[:3].tolist() == [0, 5, 10]
     assert ready(stride=3).val_dataloader()._start[1] == 3
+    data = ready(windows="apart", sequence_length=9)
+    assert isinstance(data.train_dataloader(), RandomWindows)
+    assert data.test_dataloader()._start[:3].tolist() == [0, 9, 18]
 
 
 def test_the_validation_part_is_tested_on_where_nothing_else_is_held_back():
@@ -202,7 +208,7 @@ def test_what_is_too_short_is_one_sentence():
     ("settings", "message"),
     [
         ({"unit": "word"}, "data.unit must be stream or line, got word"),
-        ({"windows": "none"}, "data.windows must be contiguous or random, got none"),
+        ({"windows": "none"}, "data.windows must be contiguous, random or apart, got none"),
         ({"split_by": "day"}, "data.split_by must be position, file, random or null, got day"),
         ({"labels": "name"}, "data.labels must be file or null, got name"),
         ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),

@@ -46,7 +46,7 @@ class TextData(pl.LightningDataModule):
         download: bool = True,
         unit: Literal["stream", "line"] = "stream",
         labels: Literal["file"] | None = None,
-        windows: Literal["contiguous", "random"] = "random",
+        windows: Literal["contiguous", "random", "apart"] = "random",
         sequence_length: int | None = None,
         stride: int | None = None,
         warmup: int | None = None,
@@ -74,11 +74,13 @@ class TextData(pl.LightningDataModule):
             download: fetch what is not there.
             unit: `stream`: all documents are one text; `line`: each line is an item, with the line feed its end.
             labels: of lines: `file`: the class of a line is the file that it comes from.
-            windows: of a stream, in training: `contiguous`: go on from batch to batch; `random`: begin anywhere.
-                Validation and testing follow: with a carried state, or overlapping.
+            windows: of a stream, in training: `contiguous`: go on from batch to batch; `random`: begin anywhere, as
+                with `apart`. Validation and testing follow: with a carried state, overlapping, or side by side, so
+                that each window is judged as a whole.
             sequence_length: T; of lines the most tokens that one may have, its end among them. None: 64 of a
                 stream, of lines as many as the longest has.
-            stride: of windows that overlap in judging: tokens from one to the next; None: T / 2.
+            stride: of windows without a carried state in judging: tokens from one to the next; None: T / 2, of
+                windows `apart` T.
             warmup: of rows that carry a state in judging: tokens read before those that are judged; None: T.
             batch_size: B, on each process.
             split_by: `position`: the text ends with what is held back; `file`: by name, each file belongs to one
@@ -203,13 +205,13 @@ class TextData(pl.LightningDataModule):
         ends = items.length.tolist()  # behind the token before an item
         return [codec.decode(row[1:end]) for row, end in zip(items.tokens.tolist(), ends, strict=True)]
 
-    @property
-    def test_characters_per_token(self) -> float:
-        """Of the part to test on: what makes its nats per token nats per character."""
-        text, said = self._need(), self.texts("test")
-        if not text.items:
-            return len(said[0]) / len(text.streams[self._tested])
-        return sum(len(line) + 1 for line in said) / int(text.items[self._tested].length.sum())
+    def characters_per_token(self, split: str) -> float:
+        """Of a split, the line feed of a line counted; "test" as `test_split`."""
+        lines = self.texts(split)
+        if not self._need().items:
+            return len(lines[0]) / self._count(self._tested if split == "test" else split)
+        items = self._need().items[self._tested if split == "test" else split]
+        return sum(len(line) + 1 for line in lines) / int(items.length.sum())
 
     def _count(self, split: str) -> int:
         text = self._need()
@@ -260,7 +262,7 @@ class TextData(pl.LightningDataModule):
             return CarriedWindows(
                 tokens, batch_size=size, length=length, warmup=warmup, rank=rank, world_size=world_size
             )
-        stride = self.stride or math.ceil(length / 2)
+        stride = self.stride or (length if self.windows == "apart" else math.ceil(length / 2))
         return StridedWindows(
             tokens, batch_size=size, length=length, stride=stride, rank=rank, world_size=world_size
         )

@@ -68,9 +68,10 @@ def check_settings(given: Mapping[str, Any]) -> None:
     Raises:
         UserError: the first of them.
     """
-    for name, allowed in (("unit", ("stream", "line")), ("windows", ("contiguous", "random"))):
-        if given[name] not in allowed:
-            raise UserError(f"data.{name} must be {' or '.join(allowed)}, got {given[name]}")
+    if given["unit"] not in ("stream", "line"):
+        raise UserError(f"data.unit must be stream or line, got {given['unit']}")
+    if given["windows"] not in ("contiguous", "random", "apart"):
+        raise UserError(f"data.windows must be contiguous, random or apart, got {given['windows']}")
     if given["split_by"] not in (None, "position", "file", "random"):
         raise UserError(f"data.split_by must be position, file, random or null, got {given['split_by']}")
     if given["labels"] not in (None, "file"):

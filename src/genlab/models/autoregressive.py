@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genlab.errors import UserError
-from genlab.models.carrying import CarriedStates, TargetMean, in_all_units, weighted
+from genlab.models.carrying import CarriedStates, TargetMean, in_all_units, up_to_the_end, weighted
 from genlab.models.choosing import Choice
 from genlab.models.classes import asked_classes
 from genlab.models.optimization import clip_gradients, configure, decayed_or_not, make_optimizer, step_plateau
@@ -127,7 +127,7 @@ class Autoregressive(LightningModule):
 
     @torch.no_grad()
     def log_prob(self, sequence: Tensor, label: Tensor | int | None = None) -> Tensor:
-        """Log p(x) of whole sequences from a beginning on, each step from all before it.
+        """Log p(x) of whole sequences from a beginning on, each step from all before it; of items up to their end.
 
         Args:
             sequence: tokens `[B, T]` or values `[B, T, D]`, in the model's scale.
@@ -141,11 +141,11 @@ class Autoregressive(LightningModule):
             raise UserError("this model is conditional: give the class of each sequence, label=...")
         known, reader = self.classes_of(len(sequence), label), Reader(self.network)
         shifted = torch.cat([self.beginning(len(sequence)), sequence[:, :-1]], dim=1)
-        total = torch.zeros(len(sequence), device=self.device)
+        found = []
         for x, target in zip(shifted.split(256, dim=1), sequence.split(256, dim=1), strict=True):
-            params = self.head(reader.read(self.input(x, known)))
-            total += self.output.log_prob(params, target).sum(1)
-        return total
+            found.append(self.output.log_prob(self.head(reader.read(self.input(x, known))), target))
+        told = up_to_the_end(sequence, self.end_token)
+        return torch.cat(found, dim=1).mul(1 if told is None else told).sum(1)
 
     # -- training and judging -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, distributed
+from torch.nn.functional import pad
 
 from genlab.sequence_contracts import SequenceBatch, State
 
@@ -87,11 +88,19 @@ class TargetMean:
         return total / count if count else math.nan
 
 
+def up_to_the_end(sequence: Tensor, end_token: int | None) -> Tensor | None:
+    """`[B, T]`: 1 up to the first end token of each item `[B, T]`, 0 behind it; None of data that are no items."""
+    if end_token is None:
+        return None
+    ended = (sequence == end_token).cumsum(1)
+    return (pad(ended[:, :-1], (1, 0)) == 0).float()
+
+
 def weighted(nats: Tensor, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
     """The sum of `[B, T]` over the targets that count, and how many these are."""
     if batch.weight is None:
-        return nats.sum(), torch.tensor(float(nats.numel()), device=nats.device)
-    return (nats * batch.weight).sum(), batch.weight.sum()
+        return nats.sum(), torch.tensor(nats.numel(), device=nats.device, dtype=nats.dtype)
+    return (nats * batch.weight).sum(), batch.weight.sum(dtype=nats.dtype)  # half precision counts to 256
 
 
 def in_all_units(nats: float, characters_per_token: float | None) -> dict[str, float]:

@@ -41,7 +41,9 @@ class LatentStart(nn.Module):
 
     def forward(self, z: Tensor) -> State:
         """The state `[layers, B, ...]` that latents `[B, L]` begin with."""
-        parts = self.map(z).split([layers * size for layers, size in self.shapes], dim=1)
+        parts = self.map(z.to(self.map.weight.dtype)).split(
+            [layers * size for layers, size in self.shapes], dim=1
+        )
         return tuple(
             part.unflatten(1, shape).transpose(0, 1).contiguous()
             for part, shape in zip(parts, self.shapes, strict=True)

@@ -9,12 +9,12 @@ from typing import NamedTuple, Protocol
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
-from torch.nn.functional import pad
 
 from genlab.contracts import Posterior
 from genlab.errors import UserError
-from genlab.models.carrying import TargetMean, in_all_units
+from genlab.models.carrying import TargetMean, in_all_units, up_to_the_end
 from genlab.models.sequence_checks import check_steps, check_told
+from genlab.models.step_ends import full
 from genlab.objectives.bounds import Terms
 from genlab.objectives.importance import log_weights
 from genlab.sequence_contracts import SequenceBatch
@@ -49,6 +49,7 @@ def counted(batch: SequenceBatch) -> Counted:
     weight = batch.weight
     if weight is None:
         weight = torch.ones(batch.target.shape[:2], device=batch.target.device)
+    weight = full(weight)  # half precision counts to 256
     place = torch.arange(1, weight.shape[1] + 1, device=weight.device) * (weight > 0)  # [B, T]
     length = place.amax(1)
     return Counted(weight, length.clamp(min=1), (length > 0).to(weight.dtype))
@@ -77,10 +78,7 @@ def whole(model: BoundModel, sequence: Tensor, label: Tensor | int | None) -> Se
     check_steps(sequence, model.num_features)
     check_told(label, model.num_classes)
     classes = model.classes_of(len(sequence), label)
-    weight = None
-    if model.end_token is not None:
-        ended = (sequence == model.end_token).cumsum(1)
-        weight = (pad(ended[:, :-1], (1, 0)) == 0).float()
+    weight = up_to_the_end(sequence, model.end_token)
     begins = torch.ones(len(sequence), dtype=torch.bool, device=sequence.device)
     label = torch.zeros_like(begins, dtype=torch.int64) if classes is None else classes
     before = torch.cat([model.beginning(len(sequence)).to(sequence), sequence[:, :-1]], dim=1)

@@ -119,7 +119,7 @@ def check_beginnings(batch: SequenceBatch, batch_idx: int) -> None:
     if batch_idx < 2 and not bool(batch.begins.all()):
         raise UserError(
             "data.windows=contiguous gives windows that go on, and this model has latents of its own for each: "
-            "set data.windows=random"
+            "set data.windows=apart"
         )
 
 

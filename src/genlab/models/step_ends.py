@@ -47,7 +47,7 @@ class StepInput(nn.Module):
 
         Of steps that are `hidden` `[B, T]` nothing is left but the class.
         """
-        features = self.map(x)
+        features = self.map(x if self.tokens else x.to(self.map.weight.dtype))
         if hidden is not None:
             features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]

@@ -112,7 +112,8 @@ class StepLatents(SequenceLatents):
 
     def _still(self, read: Tensor) -> Tensor:
         """No noise `[B, T, L]`, for features `[B, 1 + T, E]`; half precision would be too coarse for it."""
-        return read.new_zeros(len(read), read.shape[1] - 1, self.latent_dim, dtype=self.head.bias.dtype)
+        kind = torch.promote_types(self.head.bias.dtype, torch.float32)
+        return read.new_zeros(len(read), read.shape[1] - 1, self.latent_dim, dtype=kind)
 
     def check_shape(self, z: Tensor) -> None:
         check_latent_shape(z, 3, self.latent_dim)

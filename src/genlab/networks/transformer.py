@@ -75,12 +75,8 @@ class Transformer(SequenceNetwork):
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
-        half = width // heads // 2
-        frequencies = 10000.0 ** (-torch.arange(half) / max(1, half))
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.turned = width // heads // 2  # pairs of features
         self._initialise(layers)
-
-    frequencies: Tensor
 
     def _initialise(self, layers: int) -> None:
         """N(0, 0.02), what is added to the residual stream narrower by the root of how many add to it."""
@@ -113,7 +109,9 @@ class Transformer(SequenceNetwork):
         return self.norm(x), (*after, seen + steps)
 
     def _turn(self, place: Tensor) -> Turn:
-        angle = (place[..., None] * self.frequencies)[:, None]  # [B or 1, 1, T, D / 2]
+        # made anew in single precision: in half of it, which a module's buffers may become, 257 is 256
+        pair = torch.arange(self.turned, device=place.device, dtype=torch.float32)
+        angle = (place[..., None] * 10000.0 ** (-pair / self.turned))[:, None]  # [B or 1, 1, T, D / 2]
         return angle.cos(), angle.sin()
 
     def _mask(self, steps: int, held: int, seen: Tensor | None, device: torch.device) -> Tensor | None:

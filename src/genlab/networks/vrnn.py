@@ -99,14 +99,18 @@ class VariationalRecurrent(LatentNetwork):
         return _normal(self.posterior_out(F.relu(told + self.posterior_h(state[0]))))
 
     def features(self, state: State, z: Tensor) -> Tensor:
-        return self._features(F.relu(self.phi_z(z)), state[0])
+        return self._features(self._told(z), state[0])
+
+    def _told(self, z: Tensor) -> Tensor:
+        """phi_z(z) `[..., W]`, of latents in single precision whatever the weights are."""
+        return F.relu(self.phi_z(z.to(self.phi_z.weight.dtype)))
 
     def _features(self, told: Tensor, hidden: Tensor) -> Tensor:
         """Of phi_z(z) `[..., W]` and hidden states `[..., H]`."""
         return F.relu(self.decoder(torch.cat([told, hidden.to(told.dtype)], dim=-1)))
 
     def after(self, state: State, z: Tensor, x: Tensor) -> State:
-        given = self.gates_x(F.relu(self.phi_x(x))) + self.gates_z(F.relu(self.phi_z(z)))
+        given = self.gates_x(F.relu(self.phi_x(x))) + self.gates_z(self._told(z))
         return self._next(given, self.gates_h(state[0]), state)
 
     def _next(self, given: Tensor, recurrent: Tensor, state: State) -> State:
@@ -135,7 +139,7 @@ class VariationalRecurrent(LatentNetwork):
             posterior_h, gates_h = F.linear(state[0], both, bias).tensor_split([self.width], dim=1)
             mean, log_var = _normal(self.posterior_out(F.relu(posterior_x + posterior_h)))
             z = mean + torch.exp(0.5 * log_var) * e
-            told = F.relu(self.phi_z(z))
+            told = self._told(z)
             state = self._next(gates_x + self.gates_z(told), gates_h, state)
             found.append((z, mean, log_var, told))
         before = torch.stack(hidden, dim=1)  # [B, T, H]
