@@ -11,7 +11,6 @@ import torch
 from genlab import load_model
 from genlab.checkpoint import load_data
 from genlab.config import compose
-from genlab.data.text import TextData
 from genlab.shows.texts import told
 from genlab.train import train
 
