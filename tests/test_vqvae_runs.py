@@ -59,7 +59,7 @@ def test_callbacks_that_move_latents_are_refused_in_a_sentence(command):
     code, _, err = command("train", *TINY, "callbacks=vae")
     assert code != 0
     assert err.strip() == (
-        "LatentTraversal needs latents that can be moved, and those of VQVAE are codes: set this callback to null"
+        "InterpolationStrip needs latents that can be moved, and those of VQVAE are codes: set this callback to null"
     )
 
 
