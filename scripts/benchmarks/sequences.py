@@ -4,7 +4,7 @@ import io
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.clocks import as_without_lightning, wait
-from benchmarks.measure import Row, compare
+from benchmarks.measure import Row, compare_rates, in_turns
 from benchmarks.steps import Clock
 from genlab import assembly
 from genlab.config import compose
@@ -20,23 +20,22 @@ from genlab.config import compose
 SIDE = 64
 """Streams of a batch, and characters of a window."""
 UNITS = 256
-Milliseconds = float
+Characters = float
+"""A second."""
 
 
 def rows(quick: bool) -> list[Row]:
     repeats, steps = (3, 20) if quick else (11, 60)
-    training = compare(
-        f"LSTM of {UNITS} units, {SIDE} x {SIDE} characters: Trainer / bare loop",
-        "ms/step",
+    training = _compared(
+        f"LSTM of {UNITS} units, {SIDE} x {SIDE} characters: training through the Trainer / bare loop",
         ours=lambda: through_trainer(5, steps),
         other=lambda: bare(5, steps),
         repeats=repeats,
         reach=0.97,
     )
     drawing = [
-        compare(
+        _compared(
             f"{network}, {n} at a time: drawing with a memory / reading the last {SIDE} characters again",
-            "ms/character of all",
             ours=lambda m=network, k=n: with_memory(m, k, 2 * steps),
             other=lambda m=network, k=n: without_memory(m, k, steps),
             repeats=repeats,
@@ -44,6 +43,18 @@ def rows(quick: bool) -> list[Row]:
         for network, n in itertools.product(("lstm", "gru", "rnn", "transformer"), (1, 64))
     ]
     return [training, *drawing]
+
+
+def _compared(
+    name: str,
+    *,
+    ours: Callable[[], Characters],
+    other: Callable[[], Characters],
+    repeats: int,
+    reach: float | None = None,
+) -> Row:
+    turns = in_turns({"other": other, "ours": ours}, repeats)
+    return compare_rates(name, "characters/s", [(turn["ours"], turn["other"]) for turn in turns], reach=reach)
 
 
 @contextmanager
@@ -59,17 +70,17 @@ def assembled(model: str, *overrides: str) -> Iterator[assembly.Parts]:
         yield assembly.assemble(cfg, Path(folder) / "run")
 
 
-def through_trainer(warm: int, steps: int) -> Milliseconds:
-    """A step of a run as users start it, with the default callbacks and logs; without validation."""
+def through_trainer(warm: int, steps: int) -> Characters:
+    """Those of a run as users start it, with the default callbacks and logs; without validation."""
     with assembled("lstm", f"trainer.max_steps={warm + steps + 1}", "trainer.limit_val_batches=0") as parts:
         clock = Clock(warm, warm + steps)
         parts.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
         assembly.fit(parts, None)
-        return clock.milliseconds
+        return SIDE * SIDE / (1e-3 * clock.milliseconds)
 
 
-def bare(warm: int, steps: int) -> Milliseconds:
-    """A step of a loop in plain PyTorch: an LSTM with a tied head that carries its state."""
+def bare(warm: int, steps: int) -> Characters:
+    """Those of a loop in plain PyTorch: an LSTM with a tied head that carries its state."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     text = torch.randint(65, (SIDE, (warm + steps + 2) * SIDE + 1))
     embedding, lstm = (
@@ -94,11 +105,11 @@ def bare(warm: int, steps: int) -> Milliseconds:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
         wait(device)
-        return 1e3 * (time.perf_counter() - began) / steps
+        return SIDE * SIDE * steps / (time.perf_counter() - began)
 
 
-def with_memory(model: str, n: int, steps: int) -> Milliseconds:
-    """A character of each of n texts, as `generate` draws it."""
+def with_memory(model: str, n: int, steps: int) -> Characters:
+    """Those of n texts together, as `generate` draws them."""
     with assembled(model) as parts:
         made = parts.model.eval().to(parts.trainer.strategy.root_device)
         made.sample(n, length=SIDE, seed=0)
@@ -106,11 +117,11 @@ def with_memory(model: str, n: int, steps: int) -> Milliseconds:
         began = time.perf_counter()
         made.sample(n, length=steps, seed=0)
         wait(made.device)
-        return 1e3 * (time.perf_counter() - began) / steps
+        return n * steps / (time.perf_counter() - began)
 
 
 @torch.no_grad()
-def without_memory(model: str, n: int, steps: int) -> Milliseconds:
+def without_memory(model: str, n: int, steps: int) -> Characters:
     """The same by a pass over the last characters for each."""
     with assembled(model) as parts:
         made = parts.model.eval().to(parts.trainer.strategy.root_device)
@@ -123,4 +134,4 @@ def without_memory(model: str, n: int, steps: int) -> Milliseconds:
             drawn = made.head(features[:, -1]).softmax(-1).multinomial(1)
             read = torch.cat([read[:, 1:], drawn], dim=1)
         wait(made.device)
-        return 1e3 * (time.perf_counter() - began) / steps
+        return n * steps / (time.perf_counter() - began)
