@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genlab.contracts import Conditioning, Discriminator
 from genlab.errors import UserError
+from genlab.models.precision import full
 from genlab.objectives.adversarial import AdversarialLoss
 from genlab.objectives.penalties import Penalty
 
@@ -122,11 +123,6 @@ def packed(sample: Tensor, m: int) -> Tensor:
     if m == 1:
         return sample
     return sample[: len(sample) // m * m].unflatten(0, (-1, m)).flatten(1, 2)
-
-
-def full(x: Tensor) -> Tensor:
-    """In single precision what autocast made half; double stays."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def norm_and_clip(parameters: list[nn.Parameter], limit: float | None) -> Tensor:

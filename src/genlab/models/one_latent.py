@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from genlab.errors import UserError
 from genlab.models.choosing import Choice
 from genlab.models.latent_start import LatentStart, Told
+from genlab.models.precision import full
 from genlab.models.sequence_bounds import counted
 from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
-from genlab.models.step_ends import StepHead, StepInput, full
+from genlab.models.step_ends import StepHead, StepInput
 from genlab.models.variational_terms import draw
 from genlab.models.writing import draws
 from genlab.objectives.bounds import Terms, VariationalLoss

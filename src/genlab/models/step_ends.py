@@ -4,8 +4,9 @@ Letters in shapes: B batch, T steps, V entries of a vocabulary, D values of a st
 F output features, P parameters of a step.
 """
 
-import torch
 from torch import Tensor, nn
+
+from genlab.models.precision import full
 
 
 class StepInput(nn.Module):
@@ -81,8 +82,3 @@ class StepHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Maps `[..., F]` to `[..., P]` in single precision: sums over a vocabulary need the digits."""
         return full(nn.functional.linear(self.narrow(features), self.weight, self.bias))
-
-
-def full(x: Tensor) -> Tensor:
-    """Single precision for what mixed precision made half."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -20,6 +20,7 @@ from genlab.models.annealing import Annealing
 from genlab.models.classes import LabelInputs, asked_classes, in_pieces
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.models.output_bias import OutputBias
+from genlab.models.precision import full
 from genlab.models.variational_terms import bound_terms, doubts, importance_weights, infer
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.likelihoods import Likelihood
@@ -123,14 +124,14 @@ class VAE(LightningModule):
         """Mean and log variance of q(z|x), each `[B, L]`, for images `[B, C, H, W]` of classes `[B]`."""
         if self.labels is not None:
             image = self.labels.beside_image(image, _given(label))
-        mean, log_var = _full(self.encoder(image)).chunk(2, dim=1)
+        mean, log_var = full(self.encoder(image)).chunk(2, dim=1)
         return mean, log_var
 
     def params(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]` of classes `[B]`."""
         if self.labels is not None:
             z = self.labels.beside_latent(z, _given(label))
-        return self.output(_full(self.decoder(z.to(self.output.bias.dtype))))
+        return self.output(full(self.decoder(z.to(self.output.bias.dtype))))
 
     def terms(self, batch: ImageBatch, *, samples: int = 1, densities: bool = False) -> Terms:
         """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
@@ -293,8 +294,3 @@ class VAE(LightningModule):
 def _given(label: Tensor | None) -> Tensor:
     assert label is not None, "a conditional model is given labels"
     return label
-
-
-def _full(x: Tensor) -> Tensor:
-    """Single precision for what mixed precision made half: sums over pixels need the digits."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -15,11 +15,12 @@ from torch.optim import Optimizer
 from genlab.code_contracts import CodePrior, MapDecoder, MapEncoder, Quantizer
 from genlab.contracts import ImageBatch
 from genlab.errors import UserError
-from genlab.models.adversarial import at_least, averages, full, norm_and_clip
+from genlab.models.adversarial import at_least, averages, norm_and_clip
 from genlab.models.code_grids import check_codes, draw_codes
 from genlab.models.one_step import count_batches
 from genlab.models.optimization import configure, make_optimizer, step_plateau, step_schedules
 from genlab.models.output_bias import OutputBias
+from genlab.models.precision import full
 from genlab.models.vqvae_terms import Seen, numbers
 from genlab.objectives.codes import code_nll, commitment, perplexity, straight_through, usage
 from genlab.objectives.likelihoods import Likelihood
