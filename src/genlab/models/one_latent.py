@@ -16,7 +16,7 @@ from genlab.models.precision import full
 from genlab.models.sequence_bounds import counted
 from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
-from genlab.models.step_ends import StepHead, StepInput
+from genlab.models.step_ends import StepInput
 from genlab.models.variational_terms import draw
 from genlab.models.writing import draws
 from genlab.objectives.bounds import Terms, VariationalLoss
@@ -82,8 +82,7 @@ class OneLatent(SequenceLatents):
         self.to_posterior = nn.Linear(self.encoder.num_features, 2 * latent_dim)
         self.decoder = decoder(in_features=embedding + latent_dim)
         self.start = LatentStart(latent_dim, self.decoder, embedding + latent_dim)
-        tied_to = step_input.map if tied and step_input.tokens else None
-        self.head = StepHead(self.decoder.num_features, output.initial_params(), tied_to)
+        self.head = step_input.head(self.decoder.num_features, output.initial_params(), tied=tied)
         self.prior = (prior or Standard)(latent_dim=latent_dim, num_classes=num_classes, posterior=None)
         if self.prior.encodes:
             raise UserError(

@@ -53,6 +53,10 @@ class StepInput(nn.Module):
             features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]
 
+    def head(self, features: int, bias: Tensor, *, tied: bool) -> "StepHead":
+        """The head of the network behind it, with F features and `bias` `[P]`; of tokens tied to it where asked."""
+        return StepHead(features, bias, self.map if tied and self.tokens else None)
+
 
 class StepHead(nn.Module):
     """A linear map to the parameters of the next step, tied to the embedding where asked (Press & Wolf 2017).
