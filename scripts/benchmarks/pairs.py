@@ -1,14 +1,13 @@
 """A step of an adversarial pair in plain PyTorch: the discriminator's update, then the generator's."""
 
 import tempfile
-import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from benchmarks.clocks import as_without_lightning, wait
-from benchmarks.images import RandomImages, settings
+from benchmarks.bare_loop import milliseconds
+from benchmarks.images import settings
 from genlab import assembly
 from genlab.config import compose
 
@@ -33,26 +32,19 @@ def bare(warm: int, steps: int) -> float:
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
         for network in (generator, discriminator)
     )
-    images = RandomImages("").data[:, None]
-    order = torch.randperm(len(images))
-    with as_without_lightning():
-        for step in range(warm + steps + 1):
-            if step == warm + 1:
-                wait(device)
-                began = time.perf_counter()
-            rows = order[step * BATCH : (step + 1) * BATCH]
-            real = images.index_select(0, rows).to(device).float() / 127.5 - 1
-            with torch.no_grad():
-                fake = generator(torch.randn(BATCH, 64, device=device))
-            d_loss = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
-            of_d.zero_grad()
-            d_loss.backward()
-            of_d.step()
-            discriminator.requires_grad_(False)
-            g_loss = F.softplus(-discriminator(generator(torch.randn(BATCH, 64, device=device)))).mean()
-            of_g.zero_grad()
-            g_loss.backward()
-            of_g.step()
-            discriminator.requires_grad_(True)
-        wait(device)
-        return 1e3 * (time.perf_counter() - began) / steps
+
+    def step(real: torch.Tensor) -> None:
+        with torch.no_grad():
+            fake = generator(torch.randn(BATCH, 64, device=device))
+        d_loss = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
+        of_d.zero_grad()
+        d_loss.backward()
+        of_d.step()
+        discriminator.requires_grad_(False)
+        g_loss = F.softplus(-discriminator(generator(torch.randn(BATCH, 64, device=device)))).mean()
+        of_g.zero_grad()
+        g_loss.backward()
+        of_g.step()
+        discriminator.requires_grad_(True)
+
+    return milliseconds(step, device, batch_size=BATCH, warm=warm, steps=steps)

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from pytorch_lightning import Callback
 
 from benchmarks import pairs
-from benchmarks.clocks import as_without_lightning, wait
-from benchmarks.images import BATCH, RandomImages, settings
+from benchmarks.bare_loop import milliseconds
+from benchmarks.clocks import wait
+from benchmarks.images import BATCH, settings
 from benchmarks.measure import Row, compare
 from genlab import assembly
 from genlab.config import compose
@@ -85,24 +86,17 @@ def bare(network: str, warm: int, steps: int) -> Milliseconds:
     encoder, decoder = parts.model.encoder.to(device).train(), parts.model.decoder.to(device).train()
     bias = parts.model.output.bias.detach().to(device).requires_grad_()
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters(), bias], lr=1e-3, fused=True)
-    images = RandomImages("").data[:, None]
-    order = torch.randperm(len(images))
-    with as_without_lightning():
-        for step in range(warm + steps + 1):
-            if step == warm + 1:
-                wait(device)
-                began = time.perf_counter()
-            rows = order[step * BATCH : (step + 1) * BATCH]
-            x = images.index_select(0, rows).to(device).float() / 127.5 - 1
-            target = (torch.rand_like(x) * 2 - 1 < x).float()
-            mean, log_var = encoder(2 * target - 1).chunk(2, dim=1)
-            z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-            logits = (decoder(z) + bias)[:, 0]
-            nats = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-            kl = -0.5 * torch.sum(1 + log_var - mean.square() - log_var.exp())
-            loss = (nats + kl) / BATCH
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        wait(device)
-        return 1e3 * (time.perf_counter() - began) / steps
+
+    def step(x: torch.Tensor) -> None:
+        target = (torch.rand_like(x) * 2 - 1 < x).float()
+        mean, log_var = encoder(2 * target - 1).chunk(2, dim=1)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        logits = (decoder(z) + bias)[:, 0]
+        nats = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        kl = -0.5 * torch.sum(1 + log_var - mean.square() - log_var.exp())
+        loss = (nats + kl) / BATCH
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return milliseconds(step, device, batch_size=BATCH, warm=warm, steps=steps)

@@ -4,6 +4,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from image_files import numbered_data, numbers
+from recorded_runs import SaveAt
 
 KINDS = [
     pytest.param({}, id="memory"),
@@ -85,18 +86,6 @@ class Recorder(pl.LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class SaveAt(pl.Callback):
-    """Saves where a checkpoint may be asked for, and leaves the run to die there."""
-
-    def __init__(self, path, *, hook, step):
-        self.path, self.step = path, step
-        setattr(self, hook, self.save)
-
-    def save(self, trainer, *_):
-        if trainer.global_step == self.step and not trainer.sanity_checking:
-            trainer.save_checkpoint(self.path)
 
 
 def fit(data, path=None, callbacks=(), **settings):

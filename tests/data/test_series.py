@@ -1,13 +1,10 @@
 """Sines, and what every datamodule of series shares: shifted inputs, resuming, sharing among processes."""
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from image_files import fails
+from recorded_runs import SaveAt, seen, under_trainer
 
 from genlab.data.series import as_batch
 from genlab.data.sines import SineData
@@ -94,64 +91,31 @@ def test_the_order_of_training_windows_is_the_runs():
     assert first_values(ready(seed=1).train_dataloader()) != first_values(ready(seed=2).train_dataloader())
 
 
-class Recorder(pl.LightningModule):
-    """Trains nothing and writes down which windows it is given."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen = []
-
-    def training_step(self, batch, batch_idx):
-        self.seen.append(batch.target[:, 0, 0].tolist())
-        return (self.weight * batch.target.mean()).sum()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class SaveAt(pl.Callback):
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self.step = path, step
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == self.step:
-            trainer.save_checkpoint(self.path)
-
-
 def fit(path=None, callbacks=()):
-    quiet = dict.fromkeys(
-        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
-    )
-    module = Recorder()
-    trainer = pl.Trainer(max_epochs=2, accelerator="cpu", callbacks=list(callbacks), **quiet)
-    trainer.fit(module, datamodule=ready(), ckpt_path=path, weights_only=True if path else None)
-    return module.seen
+    return seen(ready(), lambda batch: batch.target[:, 0, 0], path, callbacks)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("step", [3, 5, 8])
 def test_a_resumed_run_sees_exactly_the_windows_that_were_left(step, tmp_path):
-    whole = fit(callbacks=[SaveAt(tmp_path / "at.ckpt", step)])
+    whole = fit(callbacks=[SaveAt(tmp_path / "at.ckpt", step=step)])
     assert len(whole) == 10
     assert fit(str(tmp_path / "at.ckpt")) == whole[step:]
 
 
-def under_trainer(**settings):
-    data = ready()
-    data.trainer = SimpleNamespace(**{"global_rank": 0, "world_size": 1, "overfit_batches": 0} | settings)
-    return data.train_dataloader()
+def share(**settings):
+    return under_trainer(ready(), **settings).train_dataloader()
 
 
 def test_overfitting_sees_the_same_batches_each_epoch():
-    loader = under_trainer(overfit_batches=2)
+    loader = share(overfit_batches=2)
     first = first_values(loader)
     loader.order.set_epoch(1)
     assert first_values(loader) == first
 
 
 def test_processes_share_the_windows_of_an_epoch_among_themselves():
-    parts = [first_values(under_trainer(global_rank=rank, world_size=2)) for rank in (0, 1)]
+    parts = [first_values(share(global_rank=rank, world_size=2)) for rank in (0, 1)]
     assert [len(part) for part in parts] == [16, 16]  # 40 windows: two full batches of 8 on each
     assert len({*parts[0], *parts[1]}) == 32
 

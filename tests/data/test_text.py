@@ -1,11 +1,11 @@
 """The datamodule of text: what it tells, what its loaders give, and what it refuses."""
 
 import hashlib
-from types import SimpleNamespace
 
 import pytest
 import torch
 from image_files import fails
+from recorded_runs import under_trainer
 from text_files import NAMES, PROSE, Given, lines, ready, texts_of
 
 from genlab.data.judged_windows import CarriedWindows, StridedWindows
@@ -249,11 +249,6 @@ def test_files_of_the_users_own_are_read_from_their_path_and_others_from_the_roo
     data.setup("fit")
     data.setup("test")
     assert data.num_train > 0
-
-
-def under_trainer(data, **settings):
-    data.trainer = SimpleNamespace(**{"global_rank": 0, "world_size": 1, "overfit_batches": 0} | settings)
-    return data
 
 
 @pytest.mark.parametrize("windows", ["contiguous", "random"])

@@ -160,3 +160,15 @@ def fit(
         warnings.simplefilter("ignore")
         trainer.fit(made, train, val or train, ckpt_path=last, weights_only=True)
     return trainer
+
+
+def judged(made: Any, batches: Any, split: str = "val") -> dict[str, float]:
+    """The numbers that an epoch of judging logs."""
+    logged: dict[str, Any] = {}
+    made._trainer = type("Alone", (), {"world_size": 1})()
+    made.log_dict = lambda named, **settings: logged.update(named)
+    with torch.no_grad():
+        for k, one in enumerate(batches):
+            made.validation_step(one, k) if split == "val" else made.test_step(one, k)
+    made.on_validation_epoch_end() if split == "val" else made.on_test_epoch_end()
+    return {name: float(value) for name, value in logged.items()}

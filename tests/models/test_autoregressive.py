@@ -6,25 +6,26 @@ from functools import partial
 
 import pytest
 import torch
-from sequence_stubs import NETWORKS, B, Batches, OrderedWindows, T, V, batch, excited, fit, model, tokens
+from sequence_stubs import (
+    NETWORKS,
+    B,
+    Batches,
+    OrderedWindows,
+    T,
+    V,
+    batch,
+    excited,
+    fit,
+    judged,
+    model,
+    tokens,
+)
 
 from genlab.errors import UserError
 from genlab.networks.recurrent import Recurrent
 from genlab.objectives.outputs import Bernoulli, Gaussian
 
 CARRYING = ["lstm", "gru", "rnn", "transformer"]
-
-
-def judged(made, batches, split="val"):
-    """The numbers that an epoch of judging logs."""
-    logged = {}
-    made._trainer = type("Alone", (), {"world_size": 1})()
-    made.log_dict = lambda named, **settings: logged.update(named)
-    with torch.no_grad():
-        for k, one in enumerate(batches):
-            made.validation_step(one, k) if split == "val" else made.test_step(one, k)
-    made.on_validation_epoch_end() if split == "val" else made.on_test_epoch_end()
-    return {name: float(value) for name, value in logged.items()}
 
 
 @pytest.mark.parametrize("network", CARRYING)

@@ -1,13 +1,10 @@
 """Two processes learn what one process learns from both their batches."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 import torch
+from joined_batches import trained
 
 pytestmark = pytest.mark.slow
 
@@ -59,14 +56,6 @@ SCRIPT = """
 
 
 def test_two_processes_take_the_steps_of_one_on_the_joined_batch(tmp_path: Path) -> None:
-    here = Path(__file__).parent
-    script = tmp_path / "ranks.py"
-    script.write_text(textwrap.dedent(SCRIPT).format(paths=[str(here), str(here.parent / "callbacks")]))
-    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
-    for processes in ("1", "2"):
-        command = [sys.executable, str(script), str(tmp_path), processes]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (torch.load(tmp_path / f"{processes}.pt", weights_only=True) for processes in (1, 2))
+    one, two = trained(SCRIPT, tmp_path)
     assert len(one) == 7
     torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)

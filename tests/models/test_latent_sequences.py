@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from latent_sequence_stubs import LATENTS, SERIES, B, L, T, excited, model, series, windows
-from sequence_stubs import Batches, Kill, Killed, OrderedWindows, batch, fit, tokens
+from sequence_stubs import Batches, Kill, Killed, OrderedWindows, batch, fit, judged, tokens
 
 from comparisons import assert_same
 from genlab import kl_schedules
@@ -21,18 +21,6 @@ from genlab.objectives.learned_priors import Vamp
 from genlab.objectives.outputs import Bernoulli, Gaussian
 from genlab.objectives.priors import Learned, Mixture, Standard
 from genlab.schedules import Cosine, Plateau
-
-
-def judged(made, batches, split="val"):
-    """The numbers that an epoch of judging logs."""
-    logged = {}
-    made._trainer = type("Alone", (), {"world_size": 1})()
-    made.log_dict = lambda named, **settings: logged.update(named)
-    with torch.no_grad():
-        for k, one in enumerate(batches):
-            made.validation_step(one, k) if split == "val" else made.test_step(one, k)
-    made.on_validation_epoch_end() if split == "val" else made.on_test_epoch_end()
-    return {name: float(value) for name, value in logged.items()}
 
 
 @pytest.mark.parametrize("latents", LATENTS)

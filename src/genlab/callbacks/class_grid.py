@@ -8,6 +8,7 @@ from genlab.callbacks.drawing import (
     check_counts,
     check_model,
     class_names,
+    inference,
     is_due,
     publish,
 )
@@ -56,7 +57,7 @@ class ClassGrid(Callback):
         label = pl_module.classes_of(self.classes)  # [classes], from the first again where there are fewer
         assert label is not None
         label = label.unique()  # [rows]
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with inference(trainer):
             rows = [pl_module.sample(self.columns, seed=self.seed, label=k) for k in label.tolist()]
         if rows[0].ndim == 4:
             grid = image_grid(torch.cat(rows), columns=self.columns)

@@ -1,5 +1,7 @@
 """What the callbacks that draw a model share: when, from which images, of which models, and where to."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +22,6 @@ CLASS_SAMPLER = ("classes_of", "sample")
 
 _AT_ONCE = 500
 """Images that are encoded at once."""
-
-
-class FirstImages:
-    """The first images of a validation, gathered batch by batch."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self._parts: list[ImageBatch] = []
-
-    def clear(self) -> None:
-        self._parts = []
-
-    def add(self, batch: ImageBatch) -> None:
-        """Takes what is missing of the first n, for a batch of `[B, C, H, W]`."""
-        missing = self.n - sum(len(part.image) for part in self._parts)
-        if missing > 0:
-            self._parts.append(ImageBatch(batch.image[:missing], batch.label[:missing]))
-
-    def take(self) -> ImageBatch | None:
-        """All of them, `[n or fewer, C, H, W]` with labels, which it forgets; None where there are none."""
-        parts, self._parts = self._parts, []
-        if not parts:
-            return None
-        return ImageBatch(torch.cat([p.image for p in parts]), torch.cat([p.label for p in parts]))
 
 
 def check_counts(name: str, **counts: int) -> None:
@@ -91,6 +69,13 @@ def is_due(trainer: Trainer, every_n_epochs: int) -> bool:
         return False
     epoch = trainer.current_epoch + 1
     return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs
+
+
+@contextmanager
+def inference(trainer: Trainer) -> Iterator[None]:
+    """Without gradients, and in the precision that the model trains in."""
+    with torch.no_grad(), trainer.precision_plugin.forward_context():
+        yield
 
 
 def class_names(trainer: Trainer, labels: Tensor) -> list[str]:

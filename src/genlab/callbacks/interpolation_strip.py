@@ -3,20 +3,21 @@
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from genlab.callbacks.drawing import (
     LATENT_SAMPLER,
-    FirstImages,
     check_counts,
     check_model,
     encoded,
+    inference,
     is_due,
     known_labels,
     publish,
     refuse_codes,
 )
+from genlab.callbacks.gathering import FirstImages, Gathering
 from genlab.contracts import ClassSampler, LatentSampler, Reconstructor
 from genlab.errors import UserError
 from genlab.latents import interpolate
@@ -24,7 +25,7 @@ from genlab.pictures import image_grid
 from genlab.seeding import seeded
 
 
-class InterpolationStrip(Callback):
+class InterpolationStrip(Gathering):
     """Draws rows of images on the way from one latent to another: `samples/interpolation_epoch_0003.png`.
 
     The latents are those of the first validation images where the model has an encoder, else draws of the prior.
@@ -60,39 +61,23 @@ class InterpolationStrip(Callback):
             raise UserError(
                 f"callbacks.interpolation_strip.interpolation must be slerp, linear or null, got {interpolation}"
             )
+        super().__init__(FirstImages(2 * rows))
         self.rows, self.steps, self.interpolation = rows, steps, interpolation
         self.every_n_epochs, self.seed = every_n_epochs, seed
-        self._first = FirstImages(2 * rows)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not isinstance(pl_module, Reconstructor):
             check_model(self, pl_module, LatentSampler, LATENT_SAMPLER)
         refuse_codes(self, pl_module)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if (
-            isinstance(pl_module, Reconstructor)
-            and dataloader_idx == 0
-            and is_due(trainer, self.every_n_epochs)
-        ):
-            self._first.add(batch)
+    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
+        return isinstance(model, Reconstructor) and is_due(trainer, self.every_n_epochs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not is_due(trainer, self.every_n_epochs) or not trainer.is_global_zero:
             return
         model: Any = pl_module
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with inference(trainer):
             ends, labels = self._ends(model)  # [2 * rows, L]
             if len(ends) == 0:
                 return

@@ -1,23 +1,21 @@
 """Images of one class on the way to another, by the difference of the mean latents of the two."""
 
-from typing import Any
-
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from genlab.callbacks.drawing import (
     RECONSTRUCTOR,
-    FirstImages,
     all_classes,
     check_counts,
     check_model,
     encoded,
-    is_due,
+    inference,
     known_labels,
     publish,
     refuse_codes,
 )
-from genlab.contracts import Reconstructor
+from genlab.callbacks.gathering import Drawing, FirstImages
+from genlab.contracts import ImageBatch, Reconstructor
 from genlab.errors import UserError
 from genlab.latents import difference, shift
 from genlab.pictures import image_grid, label_rows
@@ -26,7 +24,7 @@ _JUDGED = 1000
 """Validation images by whose latents the means of classes are judged."""
 
 
-class LatentArithmetic(Callback):
+class LatentArithmetic(Drawing):
     """Draws validation images of a class and what becomes of them: `samples/arithmetic_epoch_0010.png`.
 
     A row is an image, then what its latent decodes to with a growing amount of a direction added: the mean latent
@@ -57,9 +55,9 @@ class LatentArithmetic(Callback):
                 "callbacks.latent_arithmetic.from_class and to_class must be two classes, by their numbers from 0, "
                 f"got {from_class} and {to_class}"
             )
+        super().__init__(FirstImages(_JUDGED), every_n_epochs)
         self.from_class, self.to_class = from_class, to_class
-        self.n, self.steps, self.every_n_epochs = n, steps, every_n_epochs
-        self._first = FirstImages(_JUDGED)
+        self.n, self.steps = n, steps
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
@@ -72,36 +70,21 @@ class LatentArithmetic(Callback):
                     f"got {number}"
                 )
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        first, names = self._first.take(), all_classes(trainer)
-        if first is None or not names or not trainer.is_global_zero:
+    def draw(self, trainer: Trainer, model: LightningModule, first: ImageBatch) -> None:
+        names = all_classes(trainer)
+        if not names:
             return
         own = first.label == self.from_class
         if not own.any() or not (first.label == self.to_class).any():
             return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            assert isinstance(pl_module, Reconstructor)
-            z = encoded(pl_module, first)
+        with inference(trainer):
+            assert isinstance(model, Reconstructor)
+            z = encoded(model, first)
             rows = shift(
                 z[own][: self.n], difference(z, first.label, self.from_class, self.to_class), self.steps
             )
             label = first.label[own][:1].expand(len(rows) * self.steps)
-            images = pl_module.decode(rows.flatten(0, 1), *known_labels(pl_module, label))
+            images = model.decode(rows.flatten(0, 1), *known_labels(model, label))
         images = images.unflatten(0, (len(rows), self.steps))  # [rows, steps, C, H, W]
         images = torch.cat([first.image[own][: self.n, None], images], dim=1)
         picture = image_grid(images.flatten(0, 1), columns=1 + self.steps)

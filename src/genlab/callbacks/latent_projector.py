@@ -1,26 +1,24 @@
 """The latents of validation images in TensorBoard's embedding projector."""
 
-from typing import Any
-
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from genlab.callbacks.drawing import (
     RECONSTRUCTOR,
-    FirstImages,
     check_counts,
     check_model,
     class_names,
+    inference,
     known_labels,
     refuse_codes,
 )
+from genlab.callbacks.gathering import FirstImages, Gathering
 from genlab.callbacks.run_log import RunLog, run_logs
 from genlab.contracts import ImageBatch, Reconstructor
 from genlab.pictures import thumbnails
 
 
-class LatentProjector(Callback):
+class LatentProjector(Gathering):
     """Shows the encoded means of the first validation images as a cloud of points with labels and pictures.
 
     They are those of the last validation before the training ends, whichever limit ends it. A new cloud
@@ -38,8 +36,8 @@ class LatentProjector(Callback):
             UserError: If a number is out of range.
         """
         check_counts("latent_projector", n=n, every_n_epochs=1 if every_n_epochs is None else every_n_epochs)
+        super().__init__(FirstImages(n))
         self.every_n_epochs = every_n_epochs
-        self._first = FirstImages(n)
         self._seen: ImageBatch | None = None
         self._latents: Tensor | None = None
 
@@ -47,27 +45,15 @@ class LatentProjector(Callback):
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
         refuse_codes(self, pl_module)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and not trainer.sanity_checking and _logs(trainer):
-            self._first.add(batch)
+    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
+        return not trainer.sanity_checking and bool(_logs(trainer))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # encoded now, while the averaged weights are in place; nobody knows which validation is the last
         self._seen = self._first.take()
         if self._seen is None:
             return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with inference(trainer):
             assert isinstance(pl_module, Reconstructor)
             self._latents = pl_module.encode(
                 self._seen.image, *known_labels(pl_module, self._seen.label)

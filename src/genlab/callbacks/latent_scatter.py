@@ -1,27 +1,24 @@
 """Where validation images lie in the latent space, class by class."""
 
-from typing import Any
-
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from genlab.callbacks.drawing import (
     RECONSTRUCTOR,
-    FirstImages,
     all_classes,
     check_counts,
     check_model,
     encoded,
-    is_due,
+    inference,
     publish,
     refuse_codes,
 )
-from genlab.contracts import Reconstructor
+from genlab.callbacks.gathering import Drawing, FirstImages
+from genlab.contracts import ImageBatch, Reconstructor
 from genlab.latents import plane
 from genlab.scatters import class_scatter
 
 
-class LatentScatter(Callback):
+class LatentScatter(Drawing):
     """Draws the encoded means of the first validation images, coloured by class: `samples/latents_epoch_0005.png`.
 
     Of more than two latent dimensions it shows their principal components, those of this epoch; see
@@ -39,34 +36,15 @@ class LatentScatter(Callback):
             UserError: If a number is out of range.
         """
         check_counts("latent_scatter", n=n, every_n_epochs=every_n_epochs)
-        self.every_n_epochs = every_n_epochs
-        self._first = FirstImages(n)
+        super().__init__(FirstImages(n), every_n_epochs)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
         refuse_codes(self, pl_module)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        first = self._first.take()
-        if first is None or not trainer.is_global_zero:
-            return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            seen = plane(encoded(pl_module, first))
+    def draw(self, trainer: Trainer, model: LightningModule, first: ImageBatch) -> None:
+        with inference(trainer):
+            seen = plane(encoded(model, first))
         names = all_classes(trainer)
         labels = first.label if names else None
         publish(trainer, "latents", class_scatter(seen.points, axes=seen.axes, labels=labels, names=names))

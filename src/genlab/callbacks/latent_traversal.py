@@ -1,22 +1,20 @@
 """What each dimension of the latent does to an image."""
 
-from typing import Any
-
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from genlab.callbacks.drawing import (
     RECONSTRUCTOR,
-    FirstImages,
     check_counts,
     check_model,
-    is_due,
+    inference,
     known_labels,
     publish,
     refuse_codes,
 )
-from genlab.contracts import Reconstructor
+from genlab.callbacks.gathering import Drawing, FirstImages
+from genlab.contracts import ImageBatch, Reconstructor
 from genlab.errors import UserError
 from genlab.latents import traverse
 from genlab.pictures import image_grid, label_rows
@@ -25,7 +23,7 @@ _JUDGED = 256
 """Validation images by whose latents the dimensions are chosen."""
 
 
-class LatentTraversal(Callback):
+class LatentTraversal(Drawing):
     """Draws the first validation image with one latent dimension at a time changed, a row for each.
 
     Shown are the dimensions in which the encoded means of validation images differ most, the widest first:
@@ -50,40 +48,22 @@ class LatentTraversal(Callback):
             raise UserError(f"callbacks.latent_traversal.steps must be at least 2, got {steps}")
         if reach <= 0:
             raise UserError(f"callbacks.latent_traversal.reach must be above 0, got {reach}")
-        self.n, self.steps, self.reach, self.every_n_epochs = n, steps, reach, every_n_epochs
-        self._first = FirstImages(_JUDGED)
+        super().__init__(FirstImages(_JUDGED), every_n_epochs)
+        self.n, self.steps, self.reach = n, steps, reach
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
         refuse_codes(self, pl_module)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        first = self._first.take()
-        if first is None or not trainer.is_global_zero:
-            return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            assert isinstance(pl_module, Reconstructor)
-            labels = known_labels(pl_module, first.label)
-            means = pl_module.encode(first.image, *labels)  # [images, L]
+    def draw(self, trainer: Trainer, model: LightningModule, first: ImageBatch) -> None:
+        with inference(trainer):
+            assert isinstance(model, Reconstructor)
+            labels = known_labels(model, first.label)
+            means = model.encode(first.image, *labels)  # [images, L]
             dims = widest(means, self.n)
             rows = traverse(means[0], dims, torch.linspace(-self.reach, self.reach, self.steps))
             rows = rows.flatten(0, 1)  # [rows * steps, L]
-            images = pl_module.decode(rows, *(label[:1].expand(len(rows)) for label in labels))
+            images = model.decode(rows, *(label[:1].expand(len(rows)) for label in labels))
         picture = image_grid(images, columns=self.steps)
         publish(trainer, "traversal", label_rows(picture, [f"z{dim}" for dim in dims]))
 

@@ -1,13 +1,14 @@
 """How much of the latent space is used, after each validation, and a warning where almost nothing is."""
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import check_counts, check_model
+from genlab.callbacks.drawing import check_counts, check_model, inference
+from genlab.callbacks.gathering import First, Gathering, rows
 from genlab.callbacks.ranks import gather
 from genlab.callbacks.run_log import run_logs
 from genlab.callbacks.signs import collapse
@@ -22,32 +23,13 @@ _AT_ONCE = 500
 """Rows that are encoded at once."""
 
 
-class FirstRows:
-    """The first rows of a validation, gathered batch by batch, of whatever kind its batches are."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self._parts: list[Any] = []
-
-    def clear(self) -> None:
-        self._parts = []
-
-    def add(self, batch: NamedTuple) -> None:
-        """Takes what is missing of the first n."""
-        missing = self.n - sum(len(part[0]) for part in self._parts)
-        if missing > 0:
-            self._parts.append(_rows(batch, 0, missing))
+class FirstRows(First):
+    """The first rows of a validation, of whatever kind its batches are, some at a time."""
 
     def take(self) -> list[Any]:
         """All of them, which it forgets: batches of few rows, in one piece before where their shapes allow."""
-        parts, self._parts = self._parts, []
-        return [
-            _rows(part, k, k + _AT_ONCE) for part in _joined(parts) for k in range(0, len(part[0]), _AT_ONCE)
-        ]
-
-
-def _rows(batch: Any, begin: int, end: int) -> Any:
-    return type(batch)(*(None if part is None else part[begin:end] for part in batch))
+        pieces = _joined(self.parts())
+        return [rows(part, k, k + _AT_ONCE) for part in pieces for k in range(0, len(part[0]), _AT_ONCE)]
 
 
 def _joined(parts: list[Any]) -> list[Any]:
@@ -58,7 +40,7 @@ def _joined(parts: list[Any]) -> list[Any]:
     return [type(parts[0])(*(None if field[0] is None else torch.cat(field) for field in fields))]
 
 
-class LatentUse(Callback):
+class LatentUse(Gathering):
     """Logs `val/active_units` and shows KL by dimension, of the first validation images, or sequences, of each rank.
 
     A unit is active where Var_x E[z|x] is above a threshold (Burda et al. 2016, sec. 5.2). Where almost none
@@ -89,27 +71,15 @@ class LatentUse(Callback):
             raise UserError(
                 f"callbacks.latent_use.collapsed must be between 0 and 0.5, or null for never, got {collapsed}"
             )
+        super().__init__(FirstRows(n))
         self.threshold = threshold
         self._sign = None if collapsed is None else collapse(collapsed, patience)
-        self._first = FirstRows(n)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, LatentModel, ("infer",))
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and not trainer.sanity_checking:
-            self._first.add(batch)
+    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
+        return not trainer.sanity_checking
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         found = [part for part in gather(trainer, self._infer(trainer, pl_module)) if part is not None]
@@ -132,7 +102,7 @@ class LatentUse(Callback):
         pieces = self._first.take()
         if not pieces:
             return None
-        with torch.no_grad(), trainer.precision_plugin.forward_context(), seeded(0, model.device):
+        with inference(trainer), seeded(0, model.device):
             assert isinstance(model, LatentModel)
             found = [model.infer(piece) for piece in pieces]
         mean, _, kl = (torch.cat(tensors).float().cpu() for tensors in zip(*found, strict=True))

@@ -1,27 +1,24 @@
 """Samples and reconstructions, drawn after validations."""
 
-from typing import Any
-
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from pytorch_lightning import LightningModule, Trainer
 
 from genlab.callbacks.drawing import (
     RECONSTRUCTOR,
     SAMPLER,
-    FirstImages,
     check_counts,
     check_model,
+    inference,
     is_due,
     known_labels,
     publish,
 )
-from genlab.contracts import PointBatch, Reconstructor, Sampler
+from genlab.callbacks.gathering import Drawing, FirstImages, FirstPoints, Gathering
+from genlab.contracts import ImageBatch, Reconstructor, Sampler
 from genlab.pictures import image_grid, paired_grid
 from genlab.scatters import scatter
 
 
-class SampleGrid(Callback):
+class SampleGrid(Gathering):
     """Draws the same latents again and again: `samples/samples_epoch_0003.png` after the third epoch.
 
     Images stand in a grid. Points of a plane are drawn over those of the validation data, see
@@ -41,39 +38,27 @@ class SampleGrid(Callback):
             UserError: If a number is out of range.
         """
         check_counts("sample_grid", n=n, points=points, every_n_epochs=every_n_epochs)
+        super().__init__(FirstPoints(points))
         self.n, self.points, self.every_n_epochs, self.seed = n, points, every_n_epochs, seed
-        self._real: list[Tensor] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._real = []
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        missing = self.points - sum(map(len, self._real))
-        if isinstance(batch, PointBatch) and dataloader_idx == 0 and missing > 0:
-            self._real.append(batch[0][:missing, :2])
+    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
+        return is_due(trainer, self.every_n_epochs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        real = self._first.take()
         if not is_due(trainer, self.every_n_epochs) or not trainer.is_global_zero:
             return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with inference(trainer):
             assert isinstance(pl_module, Sampler)
-            samples = pl_module.sample(self.points if self._real else self.n, seed=self.seed)
-        picture = scatter(torch.cat(self._real), samples[:, :2]) if self._real else image_grid(samples)
+            samples = pl_module.sample(self.n if real is None else self.points, seed=self.seed)
+        picture = image_grid(samples) if real is None else scatter(real[:, :2], samples[:, :2])
         publish(trainer, "samples", picture)
 
 
-class ReconstructionGrid(Callback):
+class ReconstructionGrid(Drawing):
     """Draws the first images of the validation data above their reconstructions, in `samples/`."""
 
     def __init__(self, *, n: int = 32, every_n_epochs: int = 1) -> None:
@@ -87,32 +72,14 @@ class ReconstructionGrid(Callback):
             UserError: If a number is out of range.
         """
         check_counts("reconstruction_grid", n=n, every_n_epochs=every_n_epochs)
-        self.n, self.every_n_epochs = n, every_n_epochs
-        self._first = FirstImages(n)
+        super().__init__(FirstImages(n), every_n_epochs)
+        self.n = n
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Reconstructor, RECONSTRUCTOR)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        first = self._first.take()
-        if first is None or not trainer.is_global_zero:
-            return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            assert isinstance(pl_module, Reconstructor)
-            reconstructions = pl_module.reconstruct(first.image, *known_labels(pl_module, first.label))
+    def draw(self, trainer: Trainer, model: LightningModule, first: ImageBatch) -> None:
+        with inference(trainer):
+            assert isinstance(model, Reconstructor)
+            reconstructions = model.reconstruct(first.image, *known_labels(model, first.label))
         publish(trainer, "reconstructions", paired_grid(first.image, reconstructions))

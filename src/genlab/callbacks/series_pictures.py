@@ -1,43 +1,19 @@
 """Pictures of series: samples beside real ones, and where both lie in a plane."""
 
-from typing import Any
-
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import SAMPLER, check_counts, check_model, is_due, publish
+from genlab.callbacks.drawing import SAMPLER, check_counts, check_model, inference, publish
+from genlab.callbacks.gathering import Drawing, FirstSeries, Gathering
 from genlab.contracts import Sampler
 from genlab.errors import UserError
 from genlab.pictures import image_grid
 from genlab.plots import clouds, series_panels
 from genlab.projections import pca, profiles, tsne
-from genlab.sequence_contracts import SequenceBatch, SeriesCodec
+from genlab.sequence_contracts import SeriesCodec
 
 
-class FirstSeries:
-    """The first real series of a validation, gathered batch by batch; of tokens it takes none."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self._parts: list[Tensor] = []
-
-    def clear(self) -> None:
-        self._parts = []
-
-    def add(self, batch: Any) -> None:
-        """Takes what is missing of the first n, for a batch of series `[B, T, D]`."""
-        missing = self.n - sum(map(len, self._parts))
-        if missing > 0 and isinstance(batch, SequenceBatch) and batch.target.is_floating_point():
-            self._parts.append(batch.target[:missing])
-
-    def take(self) -> Tensor | None:
-        """All of them, `[n or fewer, T, D]`, which it forgets; None where there are none."""
-        parts, self._parts = self._parts, []
-        return torch.cat(parts) if parts else None
-
-
-class SeriesPanels(Callback):
+class SeriesPanels(Drawing):
     """Draws samples beside real series, a row for each column: `samples/series_epoch_0003.png` after the third epoch.
 
     Values are in the user's units. Where the steps are rows of images, samples are shown as images. Of text
@@ -57,43 +33,25 @@ class SeriesPanels(Callback):
             UserError: If a number is out of range.
         """
         check_counts("series_panels", n=n, images=images, every_n_epochs=every_n_epochs)
-        self.n, self.images, self.every_n_epochs, self.seed = n, images, every_n_epochs, seed
-        self._first = FirstSeries(n)
+        super().__init__(FirstSeries(n), every_n_epochs)
+        self.n, self.images, self.seed = n, images, seed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        real = self._first.take()
-        if real is None or not trainer.is_global_zero:
-            return
+    def draw(self, trainer: Trainer, model: LightningModule, first: Tensor) -> None:
         as_images = _rows_of_images(trainer)
-        samples = _drawn(trainer, pl_module, self.images if as_images else self.n, self.seed)
+        samples = _drawn(trainer, model, self.images if as_images else self.n, self.seed)
         if as_images:
             publish(trainer, "samples", image_grid(samples[:, None] * 2 - 1))
             return
-        codec, names = _codec(trainer), _names(trainer, real.shape[2])
+        codec, names = _codec(trainer), _names(trainer, first.shape[2])
         if codec is not None:
-            real, samples = codec.unscale(real), codec.unscale(samples)
-        publish(trainer, "series", series_panels(real, samples, names))
+            first, samples = codec.unscale(first), codec.unscale(samples)
+        publish(trainer, "series", series_panels(first, samples, names))
 
 
-class SeriesMap(Callback):
+class SeriesMap(Gathering):
     """Shows real series and samples as clouds of points, by principal components and by t-SNE, as TimeGAN does.
 
     A point is a series, averaged over its columns. The samples are those of the last validation before the
@@ -114,27 +72,15 @@ class SeriesMap(Callback):
         check_counts("series_map", every_n_epochs=1 if every_n_epochs is None else every_n_epochs)
         if n < 10:
             raise UserError(f"callbacks.series_map.n must be at least 10, got {n}")
+        super().__init__(FirstSeries(n))
         self.every_n_epochs, self.seed = every_n_epochs, seed
-        self._first = FirstSeries(n)
         self._seen: tuple[int, Tensor, Tensor] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if dataloader_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
-            self._first.add(batch)
+    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
+        return trainer.is_global_zero and not trainer.sanity_checking
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # drawn now, while the averaged weights are in place; nobody knows which validation is the last
@@ -164,7 +110,7 @@ class SeriesMap(Callback):
 def _drawn(trainer: Trainer, model: LightningModule, n: int, seed: int) -> Tensor:
     """Samples `[n, T, D]` on the CPU."""
     assert isinstance(model, Sampler)
-    with torch.no_grad(), trainer.precision_plugin.forward_context():
+    with inference(trainer):
         return model.sample(n, seed=seed).cpu().float()
 
 

@@ -4,11 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from genlab.atomic import write_whole
-from genlab.callbacks.drawing import check_counts
+from genlab.callbacks.drawing import check_counts, inference
 from genlab.callbacks.progress import share_done
 from genlab.callbacks.run_log import run_logs
 from genlab.errors import UserError
@@ -67,7 +66,7 @@ class TextSamples(Callback):
         writer = _writer(pl_module)
         if writer is None or not trainer.is_global_zero or not self._is_due(trainer):
             return
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with inference(trainer):
             texts = writer.generate(self.prompt, n=self.n, **self._settings)
         lines = getattr(pl_module, "end_token", None) is not None
         whole = passages([self.prompt + text for text in texts], lines=lines)

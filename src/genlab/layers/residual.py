@@ -1,8 +1,12 @@
-"""The residual block of image networks."""
+"""The residual block of image networks, and stages of such blocks."""
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from genlab.layers.norms import NormName, norm2d
+from genlab.layers.sizes import Size
 
 
 class ResidualBlock(nn.Module):
@@ -28,3 +32,23 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[B, in_channels, H, W]` to `[B, out_channels, *resized(H, W)]`."""
         return self.resize(self.match(x)) + self.residual(self.resize(self.before(x)))
+
+
+def halving_stages(channels: Sequence[int], blocks: int, norm: NormName) -> list[nn.Module]:
+    """Stages of `blocks` residual blocks from each number of channels to the next; the first one of each halves."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(channels):
+        layers.append(ResidualBlock(before, after, nn.AvgPool2d(2), norm=norm))
+        layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+    return layers
+
+
+def growing_stages(
+    channels: Sequence[int], sizes: Sequence[Size], blocks: int, norm: NormName
+) -> list[nn.Module]:
+    """The way back, from the last of the channels and sizes that halving goes through to the first."""
+    layers: list[nn.Module] = []
+    for (before, after), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
+        layers.append(ResidualBlock(before, after, nn.Upsample(size), norm=norm))
+        layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+    return layers

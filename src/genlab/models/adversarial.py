@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from genlab.contracts import Conditioning, Discriminator
 from genlab.errors import UserError
+from genlab.models.precision import full
 from genlab.objectives.adversarial import AdversarialLoss
 from genlab.objectives.penalties import Penalty
 
@@ -124,16 +126,12 @@ def packed(sample: Tensor, m: int) -> Tensor:
     return sample[: len(sample) // m * m].unflatten(0, (-1, m)).flatten(1, 2)
 
 
-def full(x: Tensor) -> Tensor:
-    """In single precision what autocast made half; double stays."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def norm_and_clip(parameters: list[nn.Parameter], limit: float | None) -> Tensor:
-    """The norm of all gradients together, before they are shortened to `limit`; None or 0: they are not."""
+def norm_and_clip(optimizer: Optimizer, limit: float | None) -> Tensor:
+    """The norm of all its gradients together, before they are shortened to `limit`; None or 0: they are not."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if limit:
         return nn.utils.clip_grad_norm_(parameters, limit)
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in parameters]
     return torch.linalg.vector_norm(
         torch.stack(torch._foreach_norm(gradients))
     )  # as torch's own, which sorts first

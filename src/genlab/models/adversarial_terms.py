@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from genlab.contracts import Conditioning
-from genlab.models.adversarial import full
+from genlab.models.precision import full
 from genlab.objectives.adversarial import AdversarialLoss
 from genlab.objectives.penalties import Penalty
 

@@ -12,7 +12,6 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genlab.errors import UserError
 from genlab.models.carrying import CarriedStates, TargetMean, in_all_units, up_to_the_end, weighted
 from genlab.models.choosing import Choice
 from genlab.models.classes import asked_classes
@@ -23,11 +22,12 @@ from genlab.models.sequence_checks import (
     check_network,
     check_settings,
     check_steps,
+    check_told,
     check_windows,
     checked_classes,
     checked_length,
 )
-from genlab.models.step_ends import StepHead, StepInput
+from genlab.models.step_ends import StepInput
 from genlab.models.writing import draws, pieces, preceding, sampled, write
 from genlab.objectives.outputs import Output
 from genlab.schedules import Plateau, Schedule
@@ -103,8 +103,7 @@ class Autoregressive(LightningModule):
         self.input = StepInput(embedding, std=embedding_std, num_classes=self.num_classes, **sizes)
         self.network = network(in_features=embedding)
         check_network(self.network, self.sequence_length, windows)
-        tied_to = self.input.map if tied and self.tokens else None
-        self.head = StepHead(self.network.num_features, self.output.initial_params(), tied_to)
+        self.head = self.input.head(self.network.num_features, self.output.initial_params(), tied=tied)
         self.codec: Codec | None = None
         self._carried, self._means = CarriedStates(), {"val": TargetMean(), "test": TargetMean()}
         self._optimizer, self._scheduler = optimizer, scheduler
@@ -137,8 +136,7 @@ class Autoregressive(LightningModule):
             `[B]` nats per sequence.
         """
         check_steps(sequence, self.num_features)
-        if self.num_classes is not None and label is None:
-            raise UserError("this model is conditional: give the class of each sequence, label=...")
+        check_told(label, self.num_classes)
         known, reader = self.classes_of(len(sequence), label), Reader(self.network)
         shifted = torch.cat([self.beginning(len(sequence)), sequence[:, :-1]], dim=1)
         found = []
@@ -235,8 +233,7 @@ class Autoregressive(LightningModule):
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
-        found = asked_classes(n, label, self.num_classes)
-        return None if found is None else found.to(self.device)
+        return asked_classes(n, label, self.num_classes, self.device)
 
     def beginning(self, n: int) -> Tensor:
         """What precedes the first step, `[n, 1]` or `[n, 1, D]`: the end of an item or line, zeros before a series."""

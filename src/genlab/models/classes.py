@@ -12,8 +12,10 @@ from torch.nn.functional import one_hot
 from genlab.errors import UserError
 
 
-def asked_classes(n: int, label: Tensor | int | None, num_classes: int | None) -> Tensor | None:
-    """The classes `[n]` of samples: those asked for, or all in turn; None for a model without classes.
+def asked_classes(
+    n: int, label: Tensor | int | None, num_classes: int | None, device: torch.device
+) -> Tensor | None:
+    """The classes `[n]` of samples, on a device: those asked for, or all in turn; None for a model without classes.
 
     Raises:
         UserError: a class that there is not, or one asked of a model without classes.
@@ -31,7 +33,7 @@ def asked_classes(n: int, label: Tensor | int | None, num_classes: int | None) -
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):
         raise UserError(f"label must be from 0 to {num_classes - 1}, got {int(wrong[0])}")
-    return labels
+    return labels.to(device)
 
 
 def in_pieces(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genlab.code_contracts import CodePrior
 from genlab.errors import UserError
-from genlab.models.adversarial import full
+from genlab.models.precision import full
 
 
 def draw_codes(prior: CodePrior, uniform: Tensor) -> Tensor:

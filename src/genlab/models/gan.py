@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genlab.contracts import Conditioning, Discriminator, Generator, ImageBatch
-from genlab.errors import UserError
 from genlab.models.adversarial import (
     at_least,
     averages,
@@ -31,7 +30,8 @@ from genlab.models.adversarial import (
 )
 from genlab.models.adversarial_terms import Terms, discriminators, generators
 from genlab.models.classes import asked_classes, in_pieces
-from genlab.models.one_step import count_batches
+from genlab.models.input_checks import at_least_one, check_latents
+from genlab.models.one_step import awaits_more, both_optimizers, count_batches
 from genlab.models.optimization import configure, make_optimizer, step_schedules, total_steps
 from genlab.objectives.adversarial import AdversarialLoss
 from genlab.objectives.penalties import Penalty
@@ -163,9 +163,7 @@ class GAN(LightningModule):
         if batch_idx == 0:
             check_batch(batch[0], self.pack, self.augment)
         self._gathered.append((batch[0], batch[1] if self.num_classes else None))
-        last = self.trainer.is_last_batch or self.trainer.global_step + 1 == self.trainer.max_steps
-        # between two updates no checkpoint is written: what is gathered is not saved
-        self.between_updates = not last and (batch_idx + 1) % self.accumulate > 0
+        self.between_updates = awaits_more(self.trainer, batch_idx, self.accumulate)
         told = {} if self.between_updates else self._update()
         step_schedules(self)
         return told
@@ -193,7 +191,7 @@ class GAN(LightningModule):
         self, half: Literal["g", "d"], shares: list[float], terms: Iterable[Terms]
     ) -> dict[str, Tensor]:
         """Steps a half's optimizer by the mean gradient over all samples of some batches; tells means and norm."""
-        told, optimizer = [], self._both_optimizers()["gd".index(half)]
+        told, optimizer = [], both_optimizers(self)["gd".index(half)]
         for share, (objective, numbers) in zip(shares, terms, strict=True):
             self.manual_backward(objective * share)
             told.append(numbers)
@@ -203,15 +201,8 @@ class GAN(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measures and clips a half's gradient, here where mixed precision has unscaled it."""
-        half = "g" if optimizer is self._both_optimizers()[0].optimizer else "d"
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._norms[half] = norm_and_clip(parameters, self.gradient_clip)
-
-    def _both_optimizers(self) -> list[Any]:
-        """The generator's, then the discriminator's."""
-        both = self.optimizers()
-        assert isinstance(both, list)
-        return both
+        half = "g" if optimizer is both_optimizers(self)[0].optimizer else "d"
+        self._norms[half] = norm_and_clip(optimizer, self.gradient_clip)
 
     def _noise_now(self) -> float:
         """The instance noise's standard deviation at this step."""
@@ -272,8 +263,7 @@ class GAN(LightningModule):
     @torch.no_grad()
     def decode(self, z: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Samples `[B, ...]` at latents `[B, L]`; of a conditional model of these classes, or of all in turn."""
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
+        check_latents(z, self.latent_dim)
         return in_pieces(self.fake, z, self.classes_of(len(z), label)).float()
 
     @torch.no_grad()
@@ -288,13 +278,12 @@ class GAN(LightningModule):
         Raises:
             UserError: n below 1, a class that there is not, or a label given to a model without classes.
         """
-        if n < 1:
-            raise UserError(f"n must be at least 1, got {n}")
+        at_least_one(n=n)
         with seeded(seed):  # on the CPU, so that a seed means the same everywhere
             z = draw_latents(self.latent, n, self.latent_dim, torch.device("cpu")).to(self.device)
         return in_pieces(self.fake, z, self.classes_of(n, label)).float()
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
-        found = asked_classes(n, label, self.num_classes if self.conditioning.uses_labels else None)
-        return None if found is None else found.to(self.device)
+        num_classes = self.num_classes if self.conditioning.uses_labels else None
+        return asked_classes(n, label, num_classes, self.device)

@@ -229,8 +229,7 @@ class LatentSequences(LightningModule):
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
-        found = asked_classes(n, label, self.num_classes)
-        return None if found is None else found.to(self.device)
+        return asked_classes(n, label, self.num_classes, self.device)
 
     def beginning(self, n: int) -> Tensor:
         """What precedes the first step, `[n, 1]` or `[n, 1, D]`: the end of an item or line, zeros before a series."""

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from genlab.errors import UserError
 from genlab.models.choosing import Choice
 from genlab.models.latent_start import LatentStart, Told
+from genlab.models.precision import full
 from genlab.models.sequence_bounds import counted
 from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
-from genlab.models.step_ends import StepHead, StepInput, full
+from genlab.models.step_ends import StepInput
 from genlab.models.variational_terms import draw
 from genlab.models.writing import draws
 from genlab.objectives.bounds import Terms, VariationalLoss
@@ -81,8 +82,7 @@ class OneLatent(SequenceLatents):
         self.to_posterior = nn.Linear(self.encoder.num_features, 2 * latent_dim)
         self.decoder = decoder(in_features=embedding + latent_dim)
         self.start = LatentStart(latent_dim, self.decoder, embedding + latent_dim)
-        tied_to = step_input.map if tied and step_input.tokens else None
-        self.head = StepHead(self.decoder.num_features, output.initial_params(), tied_to)
+        self.head = step_input.head(self.decoder.num_features, output.initial_params(), tied=tied)
         self.prior = (prior or Standard)(latent_dim=latent_dim, num_classes=num_classes, posterior=None)
         if self.prior.encodes:
             raise UserError(

@@ -6,8 +6,9 @@ It builds on a private class of Lightning's; tests/models/test_one_step.py fails
 """
 
 from collections import OrderedDict
+from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loops.optimization.manual import _ManualOptimization
 
 
@@ -27,3 +28,19 @@ class OneStepPerBatch(_ManualOptimization):
 def count_batches(trainer: Trainer) -> None:
     """Lets `trainer.global_step` count batches; called in a family's `setup`, before a checkpoint is restored."""
     trainer.fit_loop.epoch_loop.manual_optimization = OneStepPerBatch(trainer)
+
+
+def awaits_more(trainer: Trainer, batch_idx: int, accumulate: int) -> bool:
+    """Whether batches are gathered on after this one: updates take `accumulate` of them, the last of an epoch fewer.
+
+    No checkpoint is written between two updates: what is gathered is not saved.
+    """
+    last = trainer.is_last_batch or trainer.global_step + 1 == trainer.max_steps
+    return not last and (batch_idx + 1) % accumulate > 0
+
+
+def both_optimizers(model: LightningModule) -> list[Any]:
+    """Those of a family that has two, in its own order, as Lightning wraps them."""
+    both = model.optimizers()
+    assert isinstance(both, list)
+    return both

@@ -13,8 +13,8 @@ from torch import Tensor
 from genlab.contracts import Posterior
 from genlab.errors import UserError
 from genlab.models.carrying import TargetMean, in_all_units, up_to_the_end
+from genlab.models.precision import full
 from genlab.models.sequence_checks import check_steps, check_told
-from genlab.models.step_ends import full
 from genlab.objectives.bounds import Terms
 from genlab.objectives.importance import log_weights
 from genlab.sequence_contracts import SequenceBatch

@@ -144,14 +144,3 @@ def check_steps(sequence: Tensor, num_features: int | None) -> None:
     if not right or not sequence.numel() or sequence.is_floating_point() != bool(values):
         kind, shape = "floats" if values else "tokens", ", ".join(["B", "T", *map(str, values)])
         raise UserError(f"sequences must be {kind} [{shape}], got {sequence.dtype} {list(sequence.shape)}")
-
-
-def at_least_one(**numbers: int) -> None:
-    """Refuses numbers below 1.
-
-    Raises:
-        UserError: one is.
-    """
-    for name, value in numbers.items():
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}")

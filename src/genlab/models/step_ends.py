@@ -4,8 +4,9 @@ Letters in shapes: B batch, T steps, V entries of a vocabulary, D values of a st
 F output features, P parameters of a step.
 """
 
-import torch
 from torch import Tensor, nn
+
+from genlab.models.precision import full
 
 
 class StepInput(nn.Module):
@@ -52,6 +53,10 @@ class StepInput(nn.Module):
             features = features.masked_fill(hidden[..., None], 0)
         return features if self.classes is None else features + self.classes(label)[:, None]
 
+    def head(self, features: int, bias: Tensor, *, tied: bool) -> "StepHead":
+        """The head of the network behind it, with F features and `bias` `[P]`; of tokens tied to it where asked."""
+        return StepHead(features, bias, self.map if tied and self.tokens else None)
+
 
 class StepHead(nn.Module):
     """A linear map to the parameters of the next step, tied to the embedding where asked (Press & Wolf 2017).
@@ -81,8 +86,3 @@ class StepHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Maps `[..., F]` to `[..., P]` in single precision: sums over a vocabulary need the digits."""
         return full(nn.functional.linear(self.narrow(features), self.weight, self.bias))
-
-
-def full(x: Tensor) -> Tensor:
-    """Single precision for what mixed precision made half."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

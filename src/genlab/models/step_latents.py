@@ -15,7 +15,7 @@ from genlab.models.row_noise import RowNoise
 from genlab.models.sequence_bounds import counted
 from genlab.models.sequence_checks import check_latent_shape
 from genlab.models.sequence_latents import SequenceLatents
-from genlab.models.step_ends import StepHead, StepInput
+from genlab.models.step_ends import StepInput
 from genlab.models.writing import Ends
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.gaussians import kl_normal, log_normal
@@ -71,8 +71,7 @@ class StepLatents(SequenceLatents):
         self.input, self.output = step_input, output
         self.latent_dim, self.end_token = latent_dim, end_token
         self.network = network(in_features=embedding, latent_dim=latent_dim)
-        tied_to = step_input.map if tied and step_input.tokens else None
-        self.head = StepHead(self.network.num_features, output.initial_params(), tied_to)
+        self.head = step_input.head(self.network.num_features, output.initial_params(), tied=tied)
 
     def check(self, loss: VariationalLoss) -> None:
         if loss.one_posterior:

@@ -18,8 +18,10 @@ from genlab.errors import UserError
 from genlab.kl_schedules import Constant, KLSchedule
 from genlab.models.annealing import Annealing
 from genlab.models.classes import LabelInputs, asked_classes, in_pieces
+from genlab.models.input_checks import at_least_one, check_images, check_latents
 from genlab.models.optimization import clip_gradients, configure, make_optimizer, step_plateau
 from genlab.models.output_bias import OutputBias
+from genlab.models.precision import full
 from genlab.models.variational_terms import bound_terms, doubts, importance_weights, infer
 from genlab.objectives.bounds import Terms, VariationalLoss
 from genlab.objectives.likelihoods import Likelihood
@@ -123,14 +125,14 @@ class VAE(LightningModule):
         """Mean and log variance of q(z|x), each `[B, L]`, for images `[B, C, H, W]` of classes `[B]`."""
         if self.labels is not None:
             image = self.labels.beside_image(image, _given(label))
-        mean, log_var = _full(self.encoder(image)).chunk(2, dim=1)
+        mean, log_var = full(self.encoder(image)).chunk(2, dim=1)
         return mean, log_var
 
     def params(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """The likelihood's parameters `[B, P, C, H, W]` at latents `[B, L]` of classes `[B]`."""
         if self.labels is not None:
             z = self.labels.beside_latent(z, _given(label))
-        return self.output(_full(self.decoder(z.to(self.output.bias.dtype))))
+        return self.output(full(self.decoder(z.to(self.output.bias.dtype))))
 
     def terms(self, batch: ImageBatch, *, samples: int = 1, densities: bool = False) -> Terms:
         """What an objective is made of, at `samples` draws of z per image; with `densities` always log p(z)."""
@@ -155,7 +157,7 @@ class VAE(LightningModule):
         Returns:
             `[B]` nats per image.
         """
-        self._check_image(image)
+        check_images(image, self.image_shape)
         known = self._label(image, label)
         batch = ImageBatch(image, torch.zeros(len(image), dtype=torch.int64) if known is None else known)
         return self.log_weights(batch, samples=samples, chunk=chunk).logsumexp(0) - math.log(samples)
@@ -163,8 +165,7 @@ class VAE(LightningModule):
     @torch.no_grad()
     def log_weights(self, batch: ImageBatch, *, samples: int, chunk: int = 1000) -> Tensor:
         """Log p(x, z) - log q(z|x) `[K, B]` at K draws of z for each image, all under one draw of its target."""
-        if samples < 1:
-            raise UserError(f"samples must be at least 1, got {samples}")
+        at_least_one(samples=samples)
         return importance_weights(self, batch, samples=samples, chunk=chunk)
 
     # -- training and judging -------------------------------------------------------------------------
@@ -241,8 +242,7 @@ class VAE(LightningModule):
         Raises:
             UserError: n below 1, a class that there is not, or a label given to a model without classes.
         """
-        if n < 1:
-            raise UserError(f"n must be at least 1, got {n}")
+        at_least_one(n=n)
         known = self.classes_of(n, label)
         with seeded(seed):
             z = self.prior.sample(n, known)
@@ -250,8 +250,8 @@ class VAE(LightningModule):
 
     def classes_of(self, n: int, label: Tensor | int | None = None) -> Tensor | None:
         """The classes `[n]` that `sample(n, label=label)` draws, None where the model is not conditional."""
-        found = asked_classes(n, label, self.labels.num_classes if self.labels is not None else None)
-        return None if found is None else found.to(self.device)
+        num_classes = self.labels.num_classes if self.labels is not None else None
+        return asked_classes(n, label, num_classes, self.device)
 
     @torch.no_grad()
     def encode(self, image: Tensor, label: Tensor | int | None = None) -> Tensor:
@@ -259,14 +259,13 @@ class VAE(LightningModule):
 
         Under a likelihood that binarizes, gray stands for the expected image. A conditional model wants their classes.
         """
-        self._check_image(image)
+        check_images(image, self.image_shape)
         return self.posterior(image, self._label(image, label))[0]
 
     @torch.no_grad()
     def decode(self, z: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Mean images `[B, C, H, W]` in [-1, 1] at latents `[B, L]`; of these classes, or of all in turn."""
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise UserError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
+        check_latents(z, self.latent_dim)
         return self._mean_image(z, self.classes_of(len(z), label))
 
     def _mean_image(self, z: Tensor, label: Tensor | None) -> Tensor:
@@ -278,13 +277,6 @@ class VAE(LightningModule):
             raise UserError("this model is conditional: give the class of each image, label=...")
         return self.classes_of(len(image), label)
 
-    def _check_image(self, image: Tensor) -> None:
-        if list(image.shape[1:]) != self.image_shape or not image.is_floating_point():
-            wanted = ", ".join(map(str, ["B", *self.image_shape]))
-            raise UserError(
-                f"images must be floats [{wanted}] in [-1, 1], got {image.dtype} {list(image.shape)}"
-            )
-
     def reconstruct(self, image: Tensor, label: Tensor | int | None = None) -> Tensor:
         """Encodes and decodes without noise: `[B, C, H, W]` to `[B, C, H, W]`."""
         return self.decode(self.encode(image, label), label)
@@ -293,8 +285,3 @@ class VAE(LightningModule):
 def _given(label: Tensor | None) -> Tensor:
     assert label is not None, "a conditional model is given labels"
     return label
-
-
-def _full(x: Tensor) -> Tensor:
-    """Single precision for what mixed precision made half: sums over pixels need the digits."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -14,12 +14,13 @@ from torch.optim import Optimizer
 
 from genlab.code_contracts import CodePrior, MapDecoder, MapEncoder, Quantizer
 from genlab.contracts import ImageBatch
-from genlab.errors import UserError
-from genlab.models.adversarial import at_least, averages, full, norm_and_clip
+from genlab.models.adversarial import at_least, averages, norm_and_clip
 from genlab.models.code_grids import check_codes, draw_codes
-from genlab.models.one_step import count_batches
+from genlab.models.input_checks import at_least_one, check_images
+from genlab.models.one_step import awaits_more, both_optimizers, count_batches
 from genlab.models.optimization import configure, make_optimizer, step_plateau, step_schedules
 from genlab.models.output_bias import OutputBias
+from genlab.models.precision import full
 from genlab.models.vqvae_terms import Seen, numbers
 from genlab.objectives.codes import code_nll, commitment, perplexity, straight_through, usage
 from genlab.objectives.likelihoods import Likelihood
@@ -151,8 +152,7 @@ class VQVAE(LightningModule):
     def training_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Tensor]:
         """Gathers batches, `accumulate` of them, and learns from them; the Meter logs what is told."""
         self._gathered.append(batch.image)
-        last = self.trainer.is_last_batch or self.trainer.global_step + 1 == self.trainer.max_steps
-        self.between_updates = not last and (batch_idx + 1) % self.accumulate > 0
+        self.between_updates = awaits_more(self.trainer, batch_idx, self.accumulate)
         told = {} if self.between_updates else self._update()
         step_schedules(self)
         return told
@@ -180,20 +180,14 @@ class VQVAE(LightningModule):
         return {"loss": means["objective"] + means["prior"], **means, **norms}
 
     def _step(self, part: str) -> None:
-        optimizer = self._both_optimizers()[self.optimizer_names.index(part)]
+        optimizer = both_optimizers(self)[self.optimizer_names.index(part)]
         optimizer.step()
         optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measures and clips a part's gradient, here where mixed precision has unscaled it."""
-        part = self.optimizer_names[0 if optimizer is self._both_optimizers()[0].optimizer else 1]
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._norms[part] = norm_and_clip(parameters, self.gradient_clip)
-
-    def _both_optimizers(self) -> list[Any]:
-        both = self.optimizers()
-        assert isinstance(both, list)
-        return both
+        part = self.optimizer_names[0 if optimizer is both_optimizers(self)[0].optimizer else 1]
+        self._norms[part] = norm_and_clip(optimizer, self.gradient_clip)
 
     def setup(self, stage: str) -> None:
         """Lets the trainer count batches, not optimizer steps."""
@@ -261,8 +255,7 @@ class VQVAE(LightningModule):
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         """Draws `n` grids of codes from the prior and decodes them: mean images `[n, C, H, W]` in [-1, 1]."""
-        if n < 1:
-            raise UserError(f"n must be at least 1, got {n}")
+        at_least_one(n=n)
         with seeded(seed):
             # on the CPU, so that a seed means the same everywhere
             uniform = torch.rand(n, *self.encoder.grid)
@@ -272,11 +265,7 @@ class VQVAE(LightningModule):
     @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """The codes `[B, h, w]` of images `[B, C, H, W]` in [-1, 1], which it sees as they are."""
-        if list(image.shape[1:]) != self.image_shape or not image.is_floating_point():
-            wanted = ", ".join(map(str, ["B", *self.image_shape]))
-            raise UserError(
-                f"images must be floats [{wanted}] in [-1, 1], got {image.dtype} {list(image.shape)}"
-            )
+        check_images(image, self.image_shape)
         return self.quantizer(full(self.encoder(image)))[1]
 
     @torch.no_grad()

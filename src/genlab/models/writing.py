@@ -12,9 +12,9 @@ from torch import Tensor
 
 from genlab.errors import UserError
 from genlab.models.choosing import Choice
+from genlab.models.input_checks import at_least_one
 from genlab.models.reading import Reader
 from genlab.models.row_noise import RowNoise
-from genlab.models.sequence_checks import at_least_one
 from genlab.models.step_ends import StepHead
 from genlab.models.text_pieces import Pieces
 from genlab.objectives.outputs import Output

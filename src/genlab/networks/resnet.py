@@ -6,14 +6,13 @@ E label channels.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 
 from genlab.contracts import Decoder, Encoder
 from genlab.errors import UserError
 from genlab.layers.norms import NormName, norm2d
-from genlab.layers.residual import ResidualBlock
+from genlab.layers.residual import growing_stages, halving_stages
 from genlab.layers.sizes import Size, doublings
 from genlab.networks.stages import stage_sizes
 
@@ -48,9 +47,7 @@ class ResNetEncoder(Encoder):
         super().__init__()
         sizes, channels = _stages(image_shape, width, blocks)
         layers: list[nn.Module] = [nn.Conv2d(image_shape[0] + extra_channels, channels[0], 3, padding=1)]
-        for before, after in pairwise(channels):
-            layers.append(ResidualBlock(before, after, nn.AvgPool2d(2), norm=norm))
-            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        layers += halving_stages(channels, blocks, norm)
         head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out_features)
         self.layers = nn.Sequential(*layers, norm2d(norm, channels[-1]), nn.SiLU(), nn.Flatten(), head)
 
@@ -92,9 +89,7 @@ class ResNetDecoder(Decoder):
         sizes, channels = _stages(image_shape, width, blocks)
         stem = nn.Linear(latent_dim, channels[-1] * math.prod(sizes[-1]))
         layers: list[nn.Module] = [stem, nn.Unflatten(1, (channels[-1], *sizes[-1]))]
-        for (before, after), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
-            layers.append(ResidualBlock(before, after, nn.Upsample(size), norm=norm))
-            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        layers += growing_stages(channels, sizes, blocks, norm)
         output = nn.Conv2d(channels[0], params_per_value * image_shape[0], 3, padding=1, bias=False)
         self.layers = nn.Sequential(*layers, norm2d(norm, channels[0]), nn.SiLU(), output)
         self.shape = (params_per_value, *image_shape)

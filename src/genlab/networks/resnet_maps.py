@@ -5,14 +5,13 @@ h and w the sides of the map.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 
 from genlab.code_contracts import MapDecoder, MapEncoder
 from genlab.errors import UserError
 from genlab.layers.norms import NormName, norm2d
-from genlab.layers.residual import ResidualBlock
+from genlab.layers.residual import growing_stages, halving_stages
 from genlab.layers.sizes import Size, doublings
 from genlab.networks.stages import map_sizes
 
@@ -48,9 +47,7 @@ class ResNetMapEncoder(MapEncoder):
         sizes, channels = _stages(image_shape, downsampling, width, blocks)
         self.grid = sizes[-1]
         layers: list[nn.Module] = [nn.Conv2d(image_shape[0], channels[0], 3, padding=1)]
-        for before, after in pairwise(channels):
-            layers.append(ResidualBlock(before, after, nn.AvgPool2d(2), norm=norm))
-            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        layers += halving_stages(channels, blocks, norm)
         head = nn.Conv2d(channels[-1], out_channels, 1)
         self.layers = nn.Sequential(*layers, norm2d(norm, channels[-1]), nn.SiLU(), head)
 
@@ -93,9 +90,7 @@ class ResNetMapDecoder(MapDecoder):
         super().__init__()
         sizes, channels = _stages(image_shape, downsampling, width, blocks)
         layers: list[nn.Module] = [nn.Conv2d(in_channels, channels[-1], 3, padding=1)]
-        for (before, after), size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True):
-            layers.append(ResidualBlock(before, after, nn.Upsample(size), norm=norm))
-            layers += [ResidualBlock(after, after, nn.Identity(), norm=norm) for _ in range(blocks - 1)]
+        layers += growing_stages(channels, sizes, blocks, norm)
         output = nn.Conv2d(channels[0], params_per_value * image_shape[0], 3, padding=1, bias=False)
         self.layers = nn.Sequential(*layers, norm2d(norm, channels[0]), nn.SiLU(), output)
         self.shape = (params_per_value, *image_shape)
