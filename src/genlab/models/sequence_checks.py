@@ -82,7 +82,7 @@ def check_network(network: SequenceNetwork, sequence_length: int, windows: str) 
     """Refuses a network that cannot read the windows of the data.
 
     Raises:
-        UserError: they are longer than its context, or go on where it has to begin anew.
+        UserError: they are longer than its context, or go on where it has to begin anew or would grow.
     """
     context = network.context
     if context is not None and context < sequence_length:
@@ -94,6 +94,12 @@ def check_network(network: SequenceNetwork, sequence_length: int, windows: str) 
         raise UserError(
             f"this network reads {context} steps from a beginning on, so it cannot go on from window to window: "
             "set model.windows=random, or let a Transformer have positions=rotary"
+        )
+    if not network.bounded and windows == "contiguous":
+        raise UserError(
+            "model.network.reach=null lets each step attend to all before it, and with model.windows=contiguous the "
+            f"keys and values kept for that would grow all epoch long: give model.network.reach={2 * sequence_length}, "
+            "or set model.windows=random"
         )
 
 
