@@ -8,13 +8,15 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from genlab import density_metrics
+from genlab import density_metrics, sample_metrics
 from genlab.commandline import change_metrics
 from genlab.config import compose
 from genlab.contracts import ImageBatch
 from genlab.density_metrics import gather_rows
 from genlab.errors import UserError
 from genlab.metric_choice import choose_metrics
+from genlab.metrics.judging import judge
+from genlab.metrics.sample_metric import Needs, SampleMetric, Samples, Work
 from genlab.train import train
 
 SMALL = ("model/network=mlp", "model.latent_dim=4", "trainer=cpu", "debug=fast", "logger=none")
@@ -138,3 +140,29 @@ def test_how_long_it_takes_is_told_before_it_starts(caplog, monkeypatch):
     with caplog.at_level("INFO", logger="genlab"):
         density_metrics.judge_density(model, {"nll": Slow()}, Batches(), seed=0)
     assert order == ["nll on 9 test images: about 1 min 15 s"]
+
+
+def test_what_metrics_of_samples_will_be_busy_with_is_told_where_it_takes_long(caplog):
+    order = []
+
+    class Slow(SampleMetric):
+        seconds = 75.0
+        needs = staticmethod(lambda: Needs(fakes=2))
+        prepare = staticmethod(lambda facts, train: None)
+        compute = staticmethod(lambda fake, test: order.append(list(caplog.messages)) or {})
+        stamp = staticmethod(lambda: {})
+
+        def work(self, fake, test):
+            return Work("trains 2 GRUs", self.seconds)
+
+    quick, idle = Slow(), type("Idle", (Slow,), {"work": SampleMetric.work})()
+    quick.seconds = 4.9
+    with caplog.at_level("INFO", logger="genlab"):
+        judge(
+            {"idle": idle, "quick": quick, "slow": Slow()},
+            facts={},
+            draw=lambda n: Samples(torch.zeros(n, 1)),
+            read=lambda split: None,
+            tell=sample_metrics._tell,
+        )
+    assert order == [[], [], ["slow trains 2 GRUs: about 1 min 15 s"]]
