@@ -230,6 +230,14 @@ def test_a_text_that_repeats_is_learned_below_a_tenth_of_a_nat(network):
         ),
         ({"windows": "some"}, "model.windows must be contiguous or random, got some"),
         ({"embedding": 0}, "model.embedding must be at least 1, got 0"),
+        (
+            {"embedding": -3, "network": partial(Recurrent, "gru", -3)},
+            "model.network.hidden_size must be at least 1, got -3",
+        ),
+        (
+            {"embedding": -3, "network": partial(Transformer, -3, 2, 2)},
+            "model.network.width must be at least 1, got -3",
+        ),
         ({"embedding_std": 0.0}, "model.embedding_std must be above 0, got 0.0"),
         ({"gradient_clip": -1.0}, "model.gradient_clip must be at least 0, got -1.0"),
         ({"conditional": True}, "model.conditional=true needs labels, and this data has no classes"),
