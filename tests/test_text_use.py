@@ -123,6 +123,8 @@ def test_where_no_file_is_named_it_lies_in_the_run_and_says_what_it_was_made_wit
         ("lstm", ["prompt=O", "prompt_file=x"], "prompt and prompt_file are both given; leave one out"),
         ("lstm", ["prompt_file=x, y"], "prompt_file=x, y: cannot be read (No such file or directory)"),
         ("lstm", ["prompt_file=latin"], "prompt_file=latin: is not UTF-8, see the byte at offset 1; save it as UTF-8"),
+        ("names", ["prompt=an\nb"], "the prompt has a line break, and this model was trained on lines, which a line break"
+         " ends: give the beginning of one line, without a line break behind it"),
         ("lstm", ["temperature=-1"], "temperature must be at least 0, got -1.0"),
         ("lstm", ["top_k=0"], "top_k must be at least 1, or null for all tokens, got 0"),
         ("lstm", ["top_p=0"], "top_p must be above 0 and at most 1, or null for all tokens, got 0.0"),

@@ -211,7 +211,16 @@ def sampled(
 
 
 def _prompt(model: Writer, codec: TextCodec, prompt: str, n: int) -> Tensor:
-    """What is read before the first token, `[n, T]`; of an item the end of the one before, too."""
+    """What is read before the first token, `[n, T]`; of an item the end of the one before, too.
+
+    Raises:
+        UserError: the prompt of an item goes beyond its end.
+    """
+    if model.end_token is not None and "\n" in prompt:
+        raise UserError(
+            "the prompt has a line break, and this model was trained on lines, which a line break ends: "
+            "give the beginning of one line, without a line break behind it"
+        )
     begun, tokens = model.beginning(n), codec.encode(prompt)
     if not tokens:
         return begun
