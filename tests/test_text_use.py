@@ -115,6 +115,18 @@ def test_where_no_file_is_named_it_lies_in_the_run_and_says_what_it_was_made_wit
     assert Path(first).suffix == ".txt" and len(Path(first).read_text()) == 6
 
 
+def test_a_prompt_of_a_file_is_told_by_what_it_says(command, runs, tmp_path):
+    def name_with(*words):
+        return command("sample", f"run={runs['lstm']}", "length=5", *words)[1].splitlines()[-1].strip()
+
+    named = []
+    for text in ("O", "1", ""):
+        (tmp_path / "begun.txt").write_text(text)
+        named.append(name_with("prompt_file=begun.txt"))
+    assert named == [name_with("prompt=O"), name_with("prompt=1"), name_with()]
+    assert len(set(named)) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
