@@ -101,6 +101,20 @@ def test_one_switch_chooses_windows_for_training_and_for_judging():
     assert data.test_dataloader()._start[:3].tolist() == [0, 9, 18]
 
 
+def test_it_is_known_whether_windows_overlap_in_judging():
+    overlap = [{}, {"windows": "random"}, {"windows": "apart", "stride": 7}, {"sequence_length": None}]
+    apart = [
+        {"windows": "apart"},
+        {"windows": "apart", "stride": 8},
+        {"windows": "random", "stride": 8},
+        {"windows": "contiguous"},
+        {"windows": "contiguous", "stride": 2},
+        {"windows": "random", "unit": "line"},
+    ]
+    assert [ready(**settings).windows_overlap for settings in overlap] == [True] * 4
+    assert [ready(**settings).windows_overlap for settings in apart] == [False] * 6
+
+
 def test_the_validation_part_is_tested_on_where_nothing_else_is_held_back():
     data = ready(test_size=0)
     assert data.test_split == "val (also served for selection)" and data.num_test == data.num_val

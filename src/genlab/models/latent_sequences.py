@@ -21,6 +21,7 @@ from genlab.models.optimization import clip_gradients, configure, decayed_or_not
 from genlab.models.sequence_bounds import (
     CHARTS,
     BoundMeans,
+    check_apart,
     counted,
     importance_weights,
     parts_of,
@@ -184,8 +185,7 @@ class LatentSequences(LightningModule):
         self._tell("test")
 
     def _tell(self, split: str) -> None:
-        of_tokens = self.num_features is None, self.characters_per_token
-        values = self._means[split].take(self.trainer, *of_tokens)
+        values = self._means[split].take(self.trainer, self.num_features is None, self.characters_per_token)
         named = {f"{split}/{name}": value for name, value in values.items()}
         self.log_dict(named, batch_size=1, sync_dist=True)
 
@@ -201,6 +201,7 @@ class LatentSequences(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """One optimizer for all, its schedule by step."""
+        check_apart(self.trainer)
         self.annealing.prepare(self.trainer)
         groups = decayed_or_not(self.parameters())
         return configure(self, make_optimizer(self._optimizer, groups), self._scheduler)
