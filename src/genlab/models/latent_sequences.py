@@ -252,7 +252,7 @@ class LatentSequences(LightningModule):
     def decode(self, z: Tensor, label: Tensor | int | None = None, *, length: int | None = None) -> Tensor:
         """The likeliest sequences at latents, each step after the likeliest before it: `[B, T]` or `[B, T, D]`.
 
-        `length` is T; None: that of the latents, where each step has one, else of the windows trained on.
+        `length` is T; None: that of the latents, where each step has one, and no more, else of the windows trained on.
         """
         self.latents.check_shape(z)
         length = length or (z.shape[1] if z.ndim == 3 else self.sequence_length)

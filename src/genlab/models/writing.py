@@ -198,8 +198,18 @@ def preceding(model: Preceded, n: int) -> Tensor:
 
 
 def rolled_out(steps: Iterator[Tensor], length: int) -> Tensor:
-    """The first `length` steps as sequences `[n, T]` or `[n, T, D]`."""
-    return torch.stack(list(itertools.islice(steps, length)), dim=1)
+    """The first `length` steps as sequences `[n, T]` or `[n, T, D]`.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    first = list(itertools.islice(steps, length))
+    if len(first) < length:
+        raise UserError(
+            f"length={length}: these latents are of {len(first)} steps, and each step needs its own: "
+            "give latents of more steps, or leave length out"
+        )
+    return torch.stack(first, dim=1)
 
 
 def sampled(
