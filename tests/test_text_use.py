@@ -30,6 +30,7 @@ RUNS = {
     "bytes": ("model=gru", "model.network.hidden_size=8", "data/tokenizer=byte"),
     "transformer": ("model=transformer", "model.network.width=8", "model.network.layers=1", "model.network.heads=1",
                     "model.network.positions=learned"),
+    "vrnn": ("model=vrnn", "model.latents.network.hidden_size=8", "model.latents.network.width=4"),
     "names": ("model=rnn", "model.network.hidden_size=8", "data.unit=line", "data.sequence_length=null"),
 }  # fmt: skip
 
@@ -197,6 +198,16 @@ def test_evaluate_judges_names_as_lines(command, runs):
     outcome = json.loads((runs["names"] / "evaluation.json").read_text())
     assert outcome["metrics"]["text/copied_lines_real"] == 0 and outcome["lines"] == 5
     assert outcome["protocols"]["text"]["unit"] == "lines" and outcome["unit"] == "nats per token"
+
+
+def test_bounds_of_sequences_have_their_unit(command, runs):
+    code, out, err = command("evaluate", f"run={runs['vrnn']}", "metrics=none")
+    assert (code, err) == (0, "")
+    outcome = json.loads((runs["vrnn"] / "evaluation.json").read_text())
+    assert outcome["unit"] == "nats per sequence; loss_per_step: nats per token"
+    assert f"in {outcome['unit']}, unless the name says otherwise" in out
+    # windows of eight steps, of which the last one judges what is left
+    assert 7 < outcome["metrics"]["test/loss"] / outcome["metrics"]["test/loss_per_step"] < 8
 
 
 def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):

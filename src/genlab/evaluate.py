@@ -75,7 +75,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "weights": model.weights,
         "split": split,
         counted: datamodule.num_test,
-        "unit": getattr(getattr(model, "likelihood", getattr(model, "output", None)), "unit", None),
+        "unit": _unit(model),
         "seed": cfg.seed,
         "metrics": {name: value for name, value, _, _ in rows},
         "standard_error": {name: error for name, _, error, _ in rows if error is not None},
@@ -102,6 +102,12 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         log.info("  metrics=likelihood would estimate the log-likelihood, too")
     log.info(f"  {folder / 'evaluation.json'}")
     return outcome
+
+
+def _unit(model: Any) -> str | None:
+    """What the nats of a model are of."""
+    parts = (getattr(model, name, None) for name in ("likelihood", "output", "latents"))
+    return next((part.unit for part in parts if hasattr(part, "unit")), None)
 
 
 def _bound(model: Any, datamodule: Any) -> dict[str, float]:
