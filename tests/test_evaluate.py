@@ -17,6 +17,7 @@ from genlab.errors import UserError
 from genlab.metric_choice import choose_metrics
 from genlab.metrics.judging import judge
 from genlab.metrics.sample_metric import Needs, SampleMetric, Samples, Work
+from genlab.sequence_contracts import SequenceBatch
 from genlab.train import train
 
 SMALL = ("model/network=mlp", "model.latent_dim=4", "trainer=cpu", "debug=fast", "logger=none")
@@ -123,6 +124,25 @@ class Batches:
 def test_images_of_given_rows_are_read_from_whatever_batches():
     batch = gather_rows(Batches(), torch.tensor([0, 5, 8]))
     assert batch.image.flatten().tolist() == [0, 5, 8] and batch.label.tolist() == [0, 5, 8]
+
+
+@pytest.mark.parametrize(
+    ("target", "columns", "instead"),
+    [
+        (torch.zeros(2, 3, dtype=torch.int64), None, "text"),
+        (torch.zeros(2, 3, 1), ["a"], "series"),
+        (torch.zeros(2, 3, 1), None, "none"),
+    ],
+)
+def test_density_metrics_of_images_tell_what_there_is_for_sequences(target, columns, instead):
+    batch = SequenceBatch(target, target, None, torch.zeros(2), torch.ones(2, dtype=torch.bool))
+    data = SimpleNamespace(num_test=2, test_dataloader=lambda: [batch], facts=lambda: {"columns": columns})
+    with pytest.raises(UserError) as error:
+        gather_rows(data, torch.arange(2))
+    assert str(error.value) == (
+        "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells the "
+        f"log-likelihood, or a bound of it; leave metrics out, or give metrics={instead}"
+    )
 
 
 def test_how_long_it_takes_is_told_before_it_starts(caplog, monkeypatch):

@@ -232,6 +232,6 @@ def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):
 
 def test_metrics_of_images_are_refused_for_texts(command, runs):
     assert command("evaluate", f"run={runs['lstm']}", "metrics=nll")[::2] == (
-        2, "likelihood, nll and latents judge models of images, and this data has none: leave metrics out, or give"
-        " metrics=none\n",
+        2, "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells"
+        " the log-likelihood, or a bound of it; leave metrics out, or give metrics=text\n",
     )  # fmt: skip

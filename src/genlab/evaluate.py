@@ -107,7 +107,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 def _unit(model: Any) -> str | None:
     """What the nats of a model are of."""
     parts = (getattr(model, name, None) for name in ("likelihood", "output", "latents"))
-    return next((part.unit for part in parts if hasattr(part, "unit")), None)
+    return next((str(part.unit) for part in parts if part is not None and hasattr(part, "unit")), None)
 
 
 def _bound(model: Any, datamodule: Any) -> dict[str, float]:
