@@ -178,6 +178,8 @@ def test_evaluate_judges_the_whole_split_as_one_long_pass_does(command, runs):
     assert numbers["text/longest_copy_real"] > 20 > numbers["text/longest_copy"]
     stamp = outcome["protocols"]["text"]
     assert (stamp["texts"], stamp["tokens_of_each"], stamp["real_from"], stamp["seed"]) == (2, 40, "test", 0)
+    judged = {"windows": "carried", "sequence_length": 8, "rows": 1, "warmup": 8}
+    assert outcome["protocols"]["test"] == judged
     assert "+- (characters)" in out and "image" not in out
 
 

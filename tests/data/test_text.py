@@ -99,6 +99,9 @@ def test_one_switch_chooses_windows_for_training_and_for_judging():
     data = ready(windows="apart", sequence_length=9)
     assert isinstance(data.train_dataloader(), RandomWindows)
     assert data.test_dataloader()._start[:3].tolist() == [0, 9, 18]
+    assert data.test_dataloader().stamp() == {"windows": "strided", "sequence_length": 9, "stride": 9}
+    carried = ready(windows="contiguous", warmup=3).val_dataloader().stamp()
+    assert carried == {"windows": "carried", "sequence_length": 8, "rows": 4, "warmup": 3}
 
 
 def test_it_is_known_whether_windows_overlap_in_judging():
