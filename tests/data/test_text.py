@@ -112,7 +112,7 @@ def test_it_is_known_whether_windows_overlap_in_judging():
         {"windows": "random", "stride": 8},
         {"windows": "contiguous"},
         {"windows": "contiguous", "stride": 2},
-        {"windows": "random", "unit": "line"},
+        {"windows": "random", "unit": "line", "sequence_length": 99},
     ]
     assert [ready(**settings).windows_overlap for settings in overlap] == [True] * 4
     assert [ready(**settings).windows_overlap for settings in apart] == [False] * 6
