@@ -177,3 +177,14 @@ def test_conf_dir_is_found():
 def test_resume_is_refused_where_it_would_be_ignored():
     with pytest.raises(UserError, match="^resume= belongs to the command line: python train.py resume=RUN$"):
         compose(["resume=logs/x"])
+
+
+def test_large_data_are_passed_over_fewer_times_unless_told_otherwise():
+    def epochs(*words):
+        return compose(list(words)).trainer.max_epochs
+
+    assert epochs() == epochs("model=lstm", "data=sines") == 40
+    assert epochs("model=lstm") == epochs("model=lstm", "trainer=ddp_cpu") == 4
+    assert epochs("model=transformer", "data=shakespeare") == 40
+    assert epochs("model=lstm", "trainer.max_epochs=9") == 9
+    assert (epochs("experiment=lstm_python_source"), epochs("model=lstm", "debug=overfit")) == (2, 100)

@@ -25,6 +25,8 @@ IN_HYDRA = {
     " ,:= has to be quoted: \"name='a, b'\"",
     "model=gan model/optimizer=rmsprop": "model/optimizer is no setting of this run; it has"
     " model/optimizer@model.discriminator_optimizer and model/optimizer@model.generator_optimizer",
+    "model=vqvae model/loss=iwae": "model/loss is no setting of this run; leave it out: it does not go with model=vqvae,"
+    " which has model/likelihood, model/network, model/optimizer, model/prior, model/quantizer, model/scheduler",
 }
 
 IN_VALIDATION = {

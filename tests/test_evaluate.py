@@ -8,13 +8,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from genlab import density_metrics
+from genlab import density_metrics, sample_metrics
 from genlab.commandline import change_metrics
 from genlab.config import compose
 from genlab.contracts import ImageBatch
 from genlab.density_metrics import gather_rows
 from genlab.errors import UserError
 from genlab.metric_choice import choose_metrics
+from genlab.metrics.judging import judge
+from genlab.metrics.sample_metric import Needs, SampleMetric, Samples, Work
+from genlab.sequence_contracts import SequenceBatch
 from genlab.train import train
 
 SMALL = ("model/network=mlp", "model.latent_dim=4", "trainer=cpu", "debug=fast", "logger=none")
@@ -123,6 +126,25 @@ def test_images_of_given_rows_are_read_from_whatever_batches():
     assert batch.image.flatten().tolist() == [0, 5, 8] and batch.label.tolist() == [0, 5, 8]
 
 
+@pytest.mark.parametrize(
+    ("target", "columns", "instead"),
+    [
+        (torch.zeros(2, 3, dtype=torch.int64), None, "text"),
+        (torch.zeros(2, 3, 1), ["a"], "series"),
+        (torch.zeros(2, 3, 1), None, "none"),
+    ],
+)
+def test_density_metrics_of_images_tell_what_there_is_for_sequences(target, columns, instead):
+    batch = SequenceBatch(target, target, None, torch.zeros(2), torch.ones(2, dtype=torch.bool))
+    data = SimpleNamespace(num_test=2, test_dataloader=lambda: [batch], facts=lambda: {"columns": columns})
+    with pytest.raises(UserError) as error:
+        gather_rows(data, torch.arange(2))
+    assert str(error.value) == (
+        "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells the "
+        f"log-likelihood, or a bound of it; leave metrics out, or give metrics={instead}"
+    )
+
+
 def test_how_long_it_takes_is_told_before_it_starts(caplog, monkeypatch):
     order = []
 
@@ -138,3 +160,29 @@ def test_how_long_it_takes_is_told_before_it_starts(caplog, monkeypatch):
     with caplog.at_level("INFO", logger="genlab"):
         density_metrics.judge_density(model, {"nll": Slow()}, Batches(), seed=0)
     assert order == ["nll on 9 test images: about 1 min 15 s"]
+
+
+def test_what_metrics_of_samples_will_be_busy_with_is_told_where_it_takes_long(caplog):
+    order = []
+
+    class Slow(SampleMetric):
+        seconds = 75.0
+        needs = staticmethod(lambda: Needs(fakes=2))
+        prepare = staticmethod(lambda facts, train: None)
+        compute = staticmethod(lambda fake, test: order.append(list(caplog.messages)) or {})
+        stamp = staticmethod(lambda: {})
+
+        def work(self, fake, test):
+            return Work("trains 2 GRUs", self.seconds)
+
+    quick, idle = Slow(), type("Idle", (Slow,), {"work": SampleMetric.work})()
+    quick.seconds = 4.9
+    with caplog.at_level("INFO", logger="genlab"):
+        judge(
+            {"idle": idle, "quick": quick, "slow": Slow()},
+            facts={},
+            draw=lambda n: Samples(torch.zeros(n, 1)),
+            read=lambda split: None,
+            tell=sample_metrics._tell,
+        )
+    assert order == [[], [], ["slow trains 2 GRUs: about 1 min 15 s"]]

@@ -92,17 +92,31 @@ def test_clouds_stand_beside_each_other_and_fill_their_frames():
     torch.testing.assert_close(right, torch.tensor([TOP + 23.0, 524 + 488.0]).double(), atol=3, rtol=0)
 
 
-def test_clouds_show_samples_up_to_a_range_away_and_others_at_the_edge():
+def red_of(picture):
+    """Where samples stand, rows and columns `[n, 2]` below the heading."""
+    return ((picture[0] > 0.8) & (picture[1] < 0.2)).nonzero().double() - torch.tensor([TOP, 0]).double()
+
+
+def test_a_cloud_of_samples_far_from_the_real_one_stands_in_the_frame_with_it():
     real = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
-    picture = clouds({"one": (real, torch.tensor([[1.5, 0.5], [0.5, 99.0]]))})
-    red = ((picture[0] > 0.8) & (picture[1] < 0.2)).nonzero().double() - torch.tensor([TOP, 0]).double()
-    # across 0 to 1.5, up 0 to 2: the square of 466 pixels begins at 23; 99 is at the upper edge
-    torch.testing.assert_close(
-        red[red[:, 0] > 10].mean(0), torch.tensor([256 + 233 / 2, 489.0]).double(), atol=3, rtol=0
-    )
-    torch.testing.assert_close(
-        red[red[:, 0] < 10].mean(0), torch.tensor([1.5, 23 + 466 / 3]).double(), atol=3, rtol=0
-    )
+    red = red_of(clouds({"one": (real, torch.tensor([[1.5, 0.5], [0.5, 99.0]]))}))
+    # across 0 to 1.5, up 0 to 99: the square of 466 pixels begins at 23
+    low, high = red[red[:, 0] > 256].mean(0), red[red[:, 0] < 256].mean(0)
+    torch.testing.assert_close(low, torch.tensor([489 - 466 * 0.5 / 99, 489.0]).double(), atol=3, rtol=0)
+    torch.testing.assert_close(high, torch.tensor([23.0, 23 + 466 / 3]).double(), atol=3, rtol=0)
+
+
+def test_a_sample_in_a_hundred_that_is_far_away_stands_at_the_edge():
+    real, fake = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.full((100, 2), 0.5)
+    fake[0], fake[1] = torch.tensor([1e9, 1.9]), torch.tensor([-1e9, 0.5])  # 1.9 is not far
+    red = red_of(clouds({"one": (real, fake)}))
+    middle = red[(red[:, 1] > 10) & (red[:, 1] < 501)].mean(0)
+    # across 0 to 1, up 0 to 1.9
+    expected = torch.tensor([23 + 466 * 1.4 / 1.9, 256]).double()
+    torch.testing.assert_close(middle, expected, atol=3, rtol=0)
+    right, left = red[red[:, 1] > 501].mean(0), red[red[:, 1] < 10].mean(0)
+    torch.testing.assert_close(right, torch.tensor([23.0, 509.5]).double(), atol=3, rtol=0)
+    torch.testing.assert_close(left, torch.tensor([float(expected[0]), 1.5]).double(), atol=3, rtol=0)
 
 
 def test_principal_components_are_those_of_the_real_ones():

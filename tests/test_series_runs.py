@@ -40,7 +40,8 @@ def test_a_run_on_sines_stores_the_facts_and_draws_its_pictures(sines):
     assert pictures(sines) == ["series_epoch_0001.png", "series_epoch_0002.png", "series_map_epoch_0002.png"]
 
 
-def test_evaluate_judges_samples_of_series_by_the_metrics_of_the_data(command, sines):
+def test_evaluate_judges_samples_of_series_by_the_metrics_of_the_data(command, sines, monkeypatch):
+    monkeypatch.setattr("genlab.sample_metrics._WORTH_TELLING", 0.0)
     code, out, err = command("evaluate", f"run={sines}", "trust=[series_stub]", *QUICK)
     assert (code, err) == (0, "")
     outcome = json.loads((sines / "evaluation.json").read_text())
@@ -55,6 +56,11 @@ def test_evaluate_judges_samples_of_series_by_the_metrics_of_the_data(command, s
     assert {"weights": "live", "seed": 0, "step": 6, "split": "test"}.items() <= stamp.items()
     assert stamp["judged_of_each_kind"] == 60 and outcome["protocols"]["predictive"]["iterations"] == 3
     assert "predictive/score_real" in out
+    told = [line for line in out.splitlines() if " trains " in line]
+    assert [line.partition(":")[0] for line in told] == [
+        "discriminative trains 2 GRUs to tell samples from real series, 3 updates each",
+        "predictive trains 2 GRUs to foretell series, 3 updates each",
+    ]
 
 
 def test_metrics_of_series_can_be_chosen_by_name(command, sines):

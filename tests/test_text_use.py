@@ -30,6 +30,7 @@ RUNS = {
     "bytes": ("model=gru", "model.network.hidden_size=8", "data/tokenizer=byte"),
     "transformer": ("model=transformer", "model.network.width=8", "model.network.layers=1", "model.network.heads=1",
                     "model.network.positions=learned"),
+    "vrnn": ("model=vrnn", "model.latents.network.hidden_size=8", "model.latents.network.width=4"),
     "names": ("model=rnn", "model.network.hidden_size=8", "data.unit=line", "data.sequence_length=null"),
 }  # fmt: skip
 
@@ -115,6 +116,18 @@ def test_where_no_file_is_named_it_lies_in_the_run_and_says_what_it_was_made_wit
     assert Path(first).suffix == ".txt" and len(Path(first).read_text()) == 6
 
 
+def test_a_prompt_of_a_file_is_told_by_what_it_says(command, runs, tmp_path):
+    def name_with(*words):
+        return command("sample", f"run={runs['lstm']}", "length=5", *words)[1].splitlines()[-1].strip()
+
+    named = []
+    for text in ("O", "1", ""):
+        (tmp_path / "begun.txt").write_text(text)
+        named.append(name_with("prompt_file=begun.txt"))
+    assert named == [name_with("prompt=O"), name_with("prompt=1"), name_with()]
+    assert len(set(named)) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
@@ -123,6 +136,8 @@ def test_where_no_file_is_named_it_lies_in_the_run_and_says_what_it_was_made_wit
         ("lstm", ["prompt=O", "prompt_file=x"], "prompt and prompt_file are both given; leave one out"),
         ("lstm", ["prompt_file=x, y"], "prompt_file=x, y: cannot be read (No such file or directory)"),
         ("lstm", ["prompt_file=latin"], "prompt_file=latin: is not UTF-8, see the byte at offset 1; save it as UTF-8"),
+        ("names", ["prompt=an\nb"], "the prompt has a line break, and this model was trained on lines, which a line break"
+         " ends: give the beginning of one line, without a line break behind it"),
         ("lstm", ["temperature=-1"], "temperature must be at least 0, got -1.0"),
         ("lstm", ["top_k=0"], "top_k must be at least 1, or null for all tokens, got 0"),
         ("lstm", ["top_p=0"], "top_p must be above 0 and at most 1, or null for all tokens, got 0.0"),
@@ -163,6 +178,8 @@ def test_evaluate_judges_the_whole_split_as_one_long_pass_does(command, runs):
     assert numbers["text/longest_copy_real"] > 20 > numbers["text/longest_copy"]
     stamp = outcome["protocols"]["text"]
     assert (stamp["texts"], stamp["tokens_of_each"], stamp["real_from"], stamp["seed"]) == (2, 40, "test", 0)
+    judged = {"windows": "carried", "sequence_length": 8, "rows": 1, "warmup": 8}
+    assert outcome["protocols"]["test"] == judged
     assert "+- (characters)" in out and "image" not in out
 
 
@@ -183,6 +200,16 @@ def test_evaluate_judges_names_as_lines(command, runs):
     outcome = json.loads((runs["names"] / "evaluation.json").read_text())
     assert outcome["metrics"]["text/copied_lines_real"] == 0 and outcome["lines"] == 5
     assert outcome["protocols"]["text"]["unit"] == "lines" and outcome["unit"] == "nats per token"
+
+
+def test_bounds_of_sequences_have_their_unit(command, runs):
+    code, out, err = command("evaluate", f"run={runs['vrnn']}", "metrics=none")
+    assert (code, err) == (0, "")
+    outcome = json.loads((runs["vrnn"] / "evaluation.json").read_text())
+    assert outcome["unit"] == "nats per sequence; loss_per_step: nats per token"
+    assert f"in {outcome['unit']}, unless the name says otherwise" in out
+    # windows of eight steps, of which the last one judges what is left
+    assert 7 < outcome["metrics"]["test/loss"] / outcome["metrics"]["test/loss_per_step"] < 8
 
 
 def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):
@@ -207,6 +234,6 @@ def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):
 
 def test_metrics_of_images_are_refused_for_texts(command, runs):
     assert command("evaluate", f"run={runs['lstm']}", "metrics=nll")[::2] == (
-        2, "likelihood, nll and latents judge models of images, and this data has none: leave metrics out, or give"
-        " metrics=none\n",
+        2, "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells"
+        " the log-likelihood, or a bound of it; leave metrics out, or give metrics=text\n",
     )  # fmt: skip

@@ -264,28 +264,24 @@ def _no_setting(key: str, config: str) -> str:
     """Looks the wrong key's neighbours up in the config without the user's settings."""
     if "/" in key and key not in (groups := options([conf_dir(), *config_dirs(sys.argv[1:])])):
         return f"{key} is no group of options{did_you_mean(key, groups)}"
-    overrides = [a for a in sys.argv[1:] if not a.startswith("-") and "/" in a.partition("=")[0]]
-    chosen = [
-        a for a in sys.argv[1:] if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)
-    ]
+    given = sys.argv[1:]
+    overrides = [a for a in given if not a.startswith("-") and "/" in a.partition("=")[0]]
+    chosen = [a for a in given if re.match(r"(model|data|trainer|logger|callbacks|experiment)=[\w-]+$", a)]
     theirs = [f"hydra.searchpath=[{quoted(f'file://{d.resolve()}')}]" for d in config_dirs(sys.argv[1:])]
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = hydra.compose(
-                config, overrides=[*theirs, *chosen, *overrides], return_hydra_config=key.startswith("hydra.")
-            )
+            asked = [*theirs, *chosen, *overrides]
+            cfg = hydra.compose(config, asked, return_hydra_config=key.startswith("hydra."))
     except (HydraException, OmegaConfBaseException):
         return f"{key} is no setting of this run; {_in_places(key, config, [*theirs, *chosen])}"
-    parent, _, name = key.rpartition(".")
-    siblings = OmegaConf.select(cfg, parent) if parent else cfg
-    while siblings is None and parent:
+    parent, siblings = key, None
+    while siblings is None:
         parent, _, name = parent.rpartition(".")
         siblings = OmegaConf.select(cfg, parent) if parent else cfg
-    where = f" of {parent}" if parent else " of this run"
     if not isinstance(siblings, DictConfig):
         return f"{key}: {parent} is a value and has no settings"
     full = f"{parent}.{name}" if parent else name
-    return f"{full} is no setting{where}{did_you_mean(name, map(str, siblings))}"
+    return f"{full} is no setting of {parent or 'this run'}{did_you_mean(name, map(str, siblings))}"
 
 
 def _in_places(group: str, config: str, overrides: list[str]) -> str:
@@ -295,5 +291,10 @@ def _in_places(group: str, config: str, overrides: list[str]) -> str:
             cfg = hydra.compose(config, overrides=overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException):
         return "see --cfg job"
-    places = [name for name in cfg.hydra.runtime.choices if str(name).startswith(f"{group}@")]
-    return f"it has {' and '.join(places)}" if places else "see --cfg job"
+    choices = {str(name): choice for name, choice in cfg.hydra.runtime.choices.items()}
+    if places := [name for name in choices if name.startswith(f"{group}@")]:
+        return f"it has {' and '.join(places)}"
+    if not group.startswith("model/"):
+        return "see --cfg job"
+    parts = {name.partition("@")[0] for name in choices if name.startswith("model/")} - {"model/pair"}
+    return f"leave it out: it does not go with model={choices['model']}, which has {', '.join(sorted(parts))}"

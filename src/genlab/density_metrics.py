@@ -10,6 +10,7 @@ from genlab.contracts import ImageBatch
 from genlab.errors import UserError
 from genlab.metrics.density_metric import DensityMetric, Verdict
 from genlab.seeding import seeded
+from genlab.sequence_contracts import SequenceBatch
 from genlab.tables import duration
 
 log = logging.getLogger("genlab")
@@ -67,10 +68,18 @@ def gather_rows(datamodule: Any, rows: torch.Tensor) -> ImageBatch:
     for batch in datamodule.test_dataloader():
         if not isinstance(batch, ImageBatch):
             raise UserError(
-                "likelihood, nll and latents judge models of images, and this data has none: leave metrics out, or give "
-                "metrics=none"
+                f"likelihood, nll and latents judge models of images, and this data has none: {_instead(datamodule, batch)}"
             )
         here, wanted = wanted[: len(batch.image)], wanted[len(batch.image) :]
         if here.any():
             parts.append(ImageBatch(batch.image[here], batch.label[here]))
     return ImageBatch(torch.cat([p.image for p in parts]), torch.cat([p.label for p in parts]))
+
+
+def _instead(datamodule: Any, batch: object) -> str:
+    """What to ask for where images are wanted and there are none."""
+    if not isinstance(batch, SequenceBatch):
+        return "leave metrics out, or give metrics=none"
+    rows = "series" if datamodule.facts().get("columns") else "none"  # of images
+    option = rows if batch.target.is_floating_point() else "text"
+    return f"without them test/loss tells the log-likelihood, or a bound of it; leave metrics out, or give metrics={option}"

@@ -56,7 +56,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     counted, split = getattr(datamodule, "counted", "images"), getattr(datamodule, "test_split", "test")
     of_images = bool(model.run_config["data"].get("image_shape"))
     seed_everything(cfg.seed, verbose=False)
-    rows = [[name, value, None, None] for name, value in _bound(model, datamodule).items()]
+    bound, protocol = _bound(model, datamodule)
+    rows = [[name, value, None, None] for name, value in bound.items()]
     densities = judge_density(model, of_density, datamodule, seed=cfg.seed)
     samples = judge_samples(model, of_samples, seed=cfg.seed, trust=list(cfg.trust))
     samples |= judge_texts(model, of_text, datamodule, seed=cfg.seed)
@@ -75,13 +76,14 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "weights": model.weights,
         "split": split,
         counted: datamodule.num_test,
-        "unit": getattr(getattr(model, "likelihood", getattr(model, "output", None)), "unit", None),
+        "unit": _unit(model),
         "seed": cfg.seed,
         "metrics": {name: value for name, value, _, _ in rows},
         "standard_error": {name: error for name, _, error, _ in rows if error is not None},
         "monte_carlo_error": {name: error for name, _, _, error in rows if error is not None},
         "lists": {f"test/{k}": v for one in densities.values() for k, v in one.verdict.lists.items()},
         "protocols": {
+            **protocol,
             **{name: one.stamp for name, one in densities.items()},
             **{name: one.stamp for name, one in samples.items()},
         },
@@ -104,8 +106,14 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     return outcome
 
 
-def _bound(model: Any, datamodule: Any) -> dict[str, float]:
-    """What the model's own test step logs, averaged over the whole test set."""
+def _unit(model: Any) -> str | None:
+    """What the nats of a model are of."""
+    parts = (getattr(model, name, None) for name in ("likelihood", "output", "latents"))
+    return next((str(part.unit) for part in parts if part is not None and hasattr(part, "unit")), None)
+
+
+def _bound(model: Any, datamodule: Any) -> tuple[dict[str, float], dict[str, Any]]:
+    """What the model's own test step logs, averaged over the whole test set; of windows of a text how they were cut."""
     from pytorch_lightning import Trainer
 
     if getattr(model, "characters_per_token", None) and hasattr(datamodule, "characters_per_token"):
@@ -123,7 +131,9 @@ def _bound(model: Any, datamodule: Any) -> dict[str, float]:
     )
     metrics = trainer.test(model, datamodule=datamodule, verbose=False)[0]
     model.to(device).eval()  # the trainer leaves it on the CPU
-    return {name: float(value) for name, value in metrics.items()}
+    stamp = getattr(trainer.test_dataloaders, "stamp", None)
+    protocol = {"test": stamp()} if stamp else {}
+    return {name: float(value) for name, value in metrics.items()}, protocol
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ _MARGIN = 0.08
 _REACH = 1.0
 """Samples outside the real range widen a scale by so many ranges each way, at most."""
 
+_FAR_OUT = 0.01
+"""The share of samples, on each side, that may stand at the edge of a scatter."""
+
 _MOST_COLUMNS = 12
 """Columns that are drawn; of more the first."""
 
@@ -80,8 +83,9 @@ def series_panels(real: Tensor, fake: Tensor, names: list[str]) -> Tensor:
 def clouds(panels: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
     """Draws scatters beside each other, each under its heading: real points blue, samples red on top of them.
 
-    Each axis has a scale of its own, which holds all real points and the samples up to their range away on
-    each side; those further out stand at the edge, see `genlab.scatters.scatter`.
+    Each axis has a scale of its own, which holds both clouds: all real points, and the samples but those further
+    than the real range away, if they are among the outermost hundredth of a side; these stand at the edge, see
+    `genlab.scatters.scatter`.
 
     Args:
         panels: real points `[N, 2]` and samples `[M, 2]` by heading.
@@ -111,13 +115,21 @@ def _framed(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     real, fake = (points[points.isfinite().all(1)] for points in (real, fake))
     if not len(real):
         return real, fake, None
-    ends = [
-        _widened(float(r.min()), float(r.max()), *((float(f.min()), float(f.max())) if len(f) else ()))
-        for r, f in zip(real.T, fake.T, strict=True)
-    ]
+    ends = [_holding_both(r, f) for r, f in zip(real.T, fake.T, strict=True)]
     low, high = torch.tensor(ends, dtype=real.dtype).T
     width = (high - low).clamp(min=1e-12)
     return (real - low) / width, (fake - low) / width, torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+
+
+def _holding_both(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """The range of real coordinates `[N]` and of samples `[M]`, but the outermost where these are far away."""
+    low, high = float(real.min()), float(real.max())
+    if not len(fake):
+        return low, high
+    low, high = _widened(low, high, float(fake.min()), float(fake.max()))
+    out = int(_FAR_OUT * len(fake))
+    inner = fake.sort().values[out : len(fake) - out]
+    return min(low, float(inner[0])), max(high, float(inner[-1]))
 
 
 def _widened(

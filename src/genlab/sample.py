@@ -148,8 +148,8 @@ def _place(model: Any, shown: "Shown", cfg: DictConfig) -> Path:
         chosen.append(f"dims{'-'.join(map(str, cfg.dims))}")
     if cfg.show in OF_STEPS:
         chosen.append(f"steps{cfg.steps}")
-    if given := [cfg[name] for name in ("prompt", "prompt_file") if cfg[name]]:
-        chosen.append(f"prompt{zlib.crc32(given[0].encode(errors='replace')):08x}")
+    if shown.prompt:
+        chosen.append(f"prompt{zlib.crc32(shown.prompt.encode(errors='replace')):08x}")
     return folder / "_".join([name, *chosen])
 
 

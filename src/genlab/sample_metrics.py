@@ -1,5 +1,6 @@
 """Judges a trained model by metrics of its samples: draws, reads the data, stamps the numbers."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,18 @@ import torch
 
 from genlab.checkpoint import load_data
 from genlab.metrics.judging import Judgement, gather, judge
-from genlab.metrics.sample_metric import SampleMetric, Samples
+from genlab.metrics.sample_metric import SampleMetric, Samples, Work
 from genlab.seeding import seeded
 from genlab.sequence_contracts import SequenceBatch
+from genlab.tables import duration
+
+log = logging.getLogger("genlab")
 
 _AT_ONCE = 500
 """Samples drawn at a time."""
+
+_WORTH_TELLING = 5.0
+"""Seconds from which on an estimate is worth a line."""
 
 
 def judge_samples(
@@ -39,9 +46,15 @@ def judge_samples(
         facts=_facts(model, datamodule),
         draw=lambda n: draw(model, n, seed=seed),
         read=lambda split: _read(datamodule, loaders[split](), seed),
+        tell=_tell,
     )
     whose = {"weights": model.weights, "seed": seed, "step": model.checkpoint_step}
     return {name: one._replace(stamp={**one.stamp, **whose}) for name, one in judged.items()}
+
+
+def _tell(name: str, work: Work) -> None:
+    if work.seconds >= _WORTH_TELLING:
+        log.info(f"{name} {work.what}: about {duration(work.seconds)}")
 
 
 def _read(datamodule: Any, batches: Iterable[Any], seed: int) -> Samples:

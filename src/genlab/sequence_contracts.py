@@ -40,10 +40,12 @@ class SequenceNetwork(nn.Module):
     Attributes:
         num_features: F.
         context: steps that it can read from a beginning on; None: however many.
+        bounded: whether its state stays of one size, however many steps it has read.
     """
 
     num_features: int
     context: int | None = None
+    bounded: bool = True
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Maps `[B, T, E]` to `[B, T, F]`, where step t has seen steps up to t and what `state` knows.

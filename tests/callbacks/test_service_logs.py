@@ -1,8 +1,10 @@
 """Weights & Biases and MLflow, really, where they are installed; offline."""
 
 import os
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,3 +117,20 @@ def test_mlflow_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     assert (folder / "mlflow" / found.info.run_id / "artifacts" / "config.yaml").read_text() == "seed: 0\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # no mlruns beside it
+
+
+def test_a_text_goes_to_the_service_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stand-ins for both services, so that it is tested where neither is installed."""
+    got: list[Any] = []
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Html=lambda page: ("page", page)))
+    for module in ("wandb_log", "mlflow_log"):
+        monkeypatch.setattr(f"genlab.callbacks.{module}.need_extra", lambda name: None)
+    wandb_log, mlflow_log = WandbLog(), MLFlowLog()
+    wandb_log._run = SimpleNamespace(log=got.append)
+    mlflow_log._client, mlflow_log._run_id = SimpleNamespace(log_text=lambda *a: got.append(a)), "abc"
+    for log in (wandb_log, mlflow_log):
+        log.log_text("samples", "if a < b:\n  天", 7)
+    assert got == [
+        {"samples": ("page", "<pre>if a &lt; b:\n  天</pre>"), "step": 7},
+        ("abc", "if a < b:\n  天", "samples/step_00000007.txt"),
+    ]

@@ -1,10 +1,12 @@
 """Lines as items: each from its beginning to its end, in batches of about one length, each once."""
 
 import numpy as np
+import pytest
 import torch
-from text_files import NAMES, lines, texts_of
+from text_files import NAMES, lines, ready, texts_of
 
 from genlab.data.items import LengthOrder, judged, pad
+from genlab.errors import UserError
 
 
 def items(*lengths: int):
@@ -115,8 +117,6 @@ def test_blank_lines_are_no_items_and_line_ends_of_windows_are_line_ends():
 
 
 def test_the_class_of_a_line_can_be_its_file():
-    from text_files import ready
-
     data = ready(
         "anna\nberta",
         "carl\ndirk\nemil",
@@ -133,3 +133,32 @@ def test_the_class_of_a_line_can_be_its_file():
         for target, label in zip(batch.target, batch.label, strict=True):
             found[data.codec.decode(target.tolist()).strip()] = int(label)
     assert found == {"anna": 0, "berta": 0, "carl": 1}
+
+
+def classes(*texts, **changes):
+    return ready(*texts, **{"unit": "line", "labels": "file", "val_size": 1, "test_size": 1} | changes)
+
+
+def test_classes_that_are_judged_alone_are_refused():
+    files = ["anna\nberta"] * 20
+    with pytest.raises(UserError) as error:
+        classes(*files, split_by="file", val_size=0.3, test_size=0.3)
+    assert str(error.value) == (
+        "data.labels=file makes a class of each file, and data.split_by=file holds whole files back, so that no class of"
+        " the part val is trained on: give data.split_by=random, or data.labels=null"
+    )
+    assert classes(*files, split_by="file", val_size=0.3, test_size=0.3, labels=None).notes == []
+    with pytest.raises(
+        UserError, match="data.split_by=position holds .* no class of the part test is trained on: "
+    ):
+        classes("anna\nberta", "carl", split_by="position")
+
+
+def test_classes_without_a_line_to_train_on_are_noted():
+    two = "ab\nba"
+    assert classes(two, "ab\nba\nab", split_by="position").notes == []
+    # of the part val one line is of the second file, which is trained on, one of the third
+    some = classes(two, two, "ab", split_by="position", val_size=2, test_size=0)
+    assert some.notes == ["no line to train on is of the class file2"]
+    many = classes(two, *[""] * 7, "ab\nba\nab", split_by="position")
+    assert many.notes == ["no line to train on is of the class file1, file2, file3, file4, file5 and 2 more"]

@@ -99,6 +99,23 @@ def test_one_switch_chooses_windows_for_training_and_for_judging():
     data = ready(windows="apart", sequence_length=9)
     assert isinstance(data.train_dataloader(), RandomWindows)
     assert data.test_dataloader()._start[:3].tolist() == [0, 9, 18]
+    assert data.test_dataloader().stamp() == {"windows": "strided", "sequence_length": 9, "stride": 9}
+    carried = ready(windows="contiguous", warmup=3).val_dataloader().stamp()
+    assert carried == {"windows": "carried", "sequence_length": 8, "rows": 4, "warmup": 3}
+
+
+def test_it_is_known_whether_windows_overlap_in_judging():
+    overlap = [{}, {"windows": "random"}, {"windows": "apart", "stride": 7}, {"sequence_length": None}]
+    apart = [
+        {"windows": "apart"},
+        {"windows": "apart", "stride": 8},
+        {"windows": "random", "stride": 8},
+        {"windows": "contiguous"},
+        {"windows": "contiguous", "stride": 2},
+        {"windows": "random", "unit": "line", "sequence_length": 99},
+    ]
+    assert [ready(**settings).windows_overlap for settings in overlap] == [True] * 4
+    assert [ready(**settings).windows_overlap for settings in apart] == [False] * 6
 
 
 def test_the_validation_part_is_tested_on_where_nothing_else_is_held_back():

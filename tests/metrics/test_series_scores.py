@@ -162,3 +162,33 @@ def test_wrong_settings_and_too_few_series_are_told_in_a_sentence():
         with pytest.raises(UserError) as error:
             make()
         assert str(error.value) == sentence
+
+
+def test_what_will_be_trained_is_told_and_makes_no_difference():
+    for kind, task in (
+        (DiscriminativeScore, "to tell samples from real series"),
+        (PredictiveScore, "to foretell series"),
+    ):
+        metric, other = (kind(n=100, iterations=1200, batch_size=8, repeats=2) for _ in range(2))
+        for one in (metric, other):
+            one.prepare(FACTS, Samples(TRAIN))
+        state = torch.get_rng_state()
+        work = metric.work(Samples(noise(100, 3)), Samples(TEST))
+        assert torch.equal(torch.get_rng_state(), state)
+        assert work.what == f"trains 4 GRUs {task}, 1,200 updates each" and work.seconds > 0
+        metric.iterations = other.iterations = 3
+        first = metric.compute(Samples(noise(100, 3)), Samples(TEST))
+        assert first == other.compute(Samples(noise(100, 3)), Samples(TEST))
+    alone = DiscriminativeScore(n=100, iterations=1, reference=False)
+    alone.prepare(FACTS, Samples(TRAIN))
+    few = alone.work(Samples(noise(100, 3)), Samples(TEST))
+    assert few.what == "trains 1 GRU to tell samples from real series, 1 updates each"
+
+
+def test_the_time_is_that_of_all_updates_of_all_judges(monkeypatch):
+    now = iter([10.0, 10.5] * 2)  # five updates take half a second
+    monkeypatch.setattr("genlab.metrics.series_judges.time.perf_counter", lambda: next(now))
+    for reference, seconds in ((True, 2 * 3 * 20 * 0.1), (False, 3 * 20 * 0.1)):
+        metric = PredictiveScore(n=20, iterations=20, batch_size=4, repeats=3, reference=reference)
+        metric.prepare(FACTS, Samples(TRAIN))
+        assert metric.work(Samples(noise(20, 3)), Samples(TEST)).seconds == pytest.approx(seconds)

@@ -23,6 +23,7 @@ from sequence_stubs import (
 
 from genlab.errors import UserError
 from genlab.networks.recurrent import Recurrent
+from genlab.networks.transformer import Transformer
 from genlab.objectives.outputs import Bernoulli, Gaussian
 
 CARRYING = ["lstm", "gru", "rnn", "transformer"]
@@ -230,12 +231,25 @@ def test_a_text_that_repeats_is_learned_below_a_tenth_of_a_nat(network):
         ),
         ({"windows": "some"}, "model.windows must be contiguous or random, got some"),
         ({"embedding": 0}, "model.embedding must be at least 1, got 0"),
+        (
+            {"embedding": -3, "network": partial(Recurrent, "gru", -3)},
+            "model.network.hidden_size must be at least 1, got -3",
+        ),
+        (
+            {"embedding": -3, "network": partial(Transformer, -3, 2, 2)},
+            "model.network.width must be at least 1, got -3",
+        ),
         ({"embedding_std": 0.0}, "model.embedding_std must be above 0, got 0.0"),
         ({"gradient_clip": -1.0}, "model.gradient_clip must be at least 0, got -1.0"),
         ({"conditional": True}, "model.conditional=true needs labels, and this data has no classes"),
         (
             {"network": NETWORKS["learned"], "windows": "contiguous"},
             "this network reads 6 steps from a beginning on, so it cannot go on from window to window: set",
+        ),
+        (
+            {"network": partial(Transformer, 8, 2, 2), "windows": "contiguous"},
+            "model.network.reach=null lets each step attend to all before it, and with model.windows=contiguous the "
+            "keys and values kept for that would grow all epoch long: give model.network.reach=8, or set",
         ),
         (
             {"network": NETWORKS["learned"], "windows": "random", "sequence_length": 7},
@@ -247,6 +261,10 @@ def test_parts_that_do_not_go_together_are_told_in_a_sentence(changes, sentence)
     with pytest.raises(UserError) as error:
         model(**changes)
     assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
+
+
+def test_a_reach_without_an_end_reads_windows_that_begin_anew():
+    assert model(partial(Transformer, 8, 2, 2), windows="random").network.reach is None
 
 
 def test_windows_that_go_on_are_refused_where_nothing_is_carried():

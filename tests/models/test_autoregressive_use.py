@@ -147,6 +147,20 @@ def test_items_end_with_their_end_token():
     assert "".join(made.stream(length=LONG, seed=0)) == texts[0]
 
 
+def test_a_prompt_of_an_item_has_no_line_break():
+    sentence = (
+        "^the prompt has a line break, and this model was trained on lines, which a line break ends: "
+        "give the beginning of one line, without a line break behind it$"
+    )
+    for prompt in ("a\nb", "ab\n", "\n"):
+        with pytest.raises(UserError, match=sentence):
+            writer(end_token=2).generate(prompt)
+        with pytest.raises(UserError, match=sentence):
+            writer(end_token=2).stream(prompt)
+        with pytest.raises(UserError, match="is not among|not in the vocabulary"):
+            writer().generate(prompt)  # a stream goes on behind a line break: Letters alone does not know it
+
+
 def test_probabilities_of_all_items_sum_to_one():
     made = excited(end_token=2)
     rows = itertools.product(range(5), repeat=3)

@@ -1,6 +1,7 @@
 """Bounds of sequences with latents, against what is known in closed form."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,11 +17,13 @@ from latent_sequence_stubs import (
     exact,
     excited,
     linear_gaussian,
+    model,
     series,
     windows,
 )
 
-from genlab.models.sequence_bounds import whole
+from genlab.errors import UserError
+from genlab.models.sequence_bounds import check_apart, whole
 from genlab.objectives.bounds import ELBO, Training
 from genlab.objectives.capacity import Capacity
 from genlab.objectives.free_bits import FreeBits
@@ -233,3 +236,17 @@ def test_series_have_densities(latents):
     expected = made.log_weights(one._replace(input=before), samples=2)
     torch.manual_seed(0)
     torch.testing.assert_close(made.log_prob(one.target, samples=2), log_mean_exp(expected))
+
+
+def test_data_that_judge_the_rest_of_windows_are_refused_before_the_training():
+    made = model()
+    data = SimpleNamespace(windows_overlap=True)
+    made._trainer = SimpleNamespace(datamodule=data, estimated_stepping_batches=1, max_steps=1)
+    with pytest.raises(UserError) as error:
+        made.configure_optimizers()
+    assert str(error.value) == (
+        "data.windows=random and a data.stride below data.sequence_length let the windows of validation overlap, and this "
+        "model has latents of its own for each: set data.windows=apart and data.stride=null"
+    )
+    for trainer in (SimpleNamespace(datamodule=SimpleNamespace(windows_overlap=False)), SimpleNamespace()):
+        check_apart(trainer)

@@ -231,3 +231,17 @@ def test_what_is_wrong_is_told_in_a_sentence(latents, call, sentence):
     with pytest.raises(UserError) as error:
         call(writer(latents))
     assert str(error.value) == sentence
+
+
+def test_step_latents_end_with_a_sentence_and_one_latent_goes_on():
+    made = excited("steps")
+    z = made.encode(windows().target)  # of four steps
+    assert torch.equal(made.decode(z, length=3), made.decode(z)[:, :3])
+    with pytest.raises(UserError) as error:
+        made.decode(z, length=5)
+    assert str(error.value) == (
+        "length=5: these latents are of 4 steps, and each step needs its own: give latents of more steps, or leave length"
+        " out"
+    )
+    one = excited("one")
+    assert one.decode(one.encode(windows().target), length=9).shape == (3, 9)

@@ -4,6 +4,8 @@ Letters in shapes: M tokens of the split, B batch, T steps of a window, R rows, 
 a row judges.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ class CarriedWindows(SequenceLoader):
         # the first row judges all that it reads: R (T count) - (R - 1) warmup has to reach the end
         count = -(-(targets + (rows - 1) * warmup) // (rows * length))
         count = max(count, warmup // length + 1)  # each row judges something
-        self.batch_size, self.length, self.warmup = batch_size, length, warmup
+        self.batch_size, self.length, self.warmup, self._rows = batch_size, length, warmup, rows
         self.step = count * length - warmup  # J
         self.first = rank * batch_size
         missing = rows * self.step + warmup + 1 - len(tokens)
@@ -47,6 +49,15 @@ class CarriedWindows(SequenceLoader):
         self._from = torch.where(number == 0, 0, warmup)  # [B, 1]: the first place in a row that is judged
         self._to = targets - number * self.step  # [B, 1]: the first that is behind the text
         super().__init__(BatchOrder(np.arange(count, dtype=np.int64), batch_size=1))
+
+    def stamp(self) -> dict[str, Any]:
+        """What the judged number depends on a little: how many rows there are, and what is read before each."""
+        return {
+            "windows": "carried",
+            "sequence_length": self.length,
+            "rows": self._rows,
+            "warmup": self.warmup,
+        }
 
     def read(self, rows: Rows) -> SequenceBatch:
         window = int(rows[0])
@@ -78,12 +89,16 @@ class StridedWindows(SequenceLoader):
         judged_before = torch.cat([start.new_zeros(1), start[:-1] + length])
         skipped = judged_before - start
         idle = -len(start) % world_size  # windows in which nothing counts, for ranks that would have none
-        self.tokens = tokens
+        self.tokens, self.length, self.stride = tokens, length, stride
         self._start = torch.cat([start, start.new_zeros(idle)])
         self._skipped = torch.cat([skipped, skipped.new_full((idle,), length)])
         self._steps = torch.arange(length + 1)
         rows = np.arange(len(self._start), dtype=np.int64)
         super().__init__(BatchOrder(rows, batch_size=batch_size, rank=rank, world_size=world_size))
+
+    def stamp(self) -> dict[str, Any]:
+        """What the judged number depends on a little: how far each window reaches back."""
+        return {"windows": "strided", "sequence_length": self.length, "stride": self.stride}
 
     def read(self, rows: Rows) -> SequenceBatch:
         index = torch.from_numpy(rows)

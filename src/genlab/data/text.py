@@ -262,10 +262,20 @@ class TextData(pl.LightningDataModule):
             return CarriedWindows(
                 tokens, batch_size=size, length=length, warmup=warmup, rank=rank, world_size=world_size
             )
-        stride = self.stride or (length if self.windows == "apart" else math.ceil(length / 2))
+        stride = self._stride_of(length)
         return StridedWindows(
             tokens, batch_size=size, length=length, stride=stride, rank=rank, world_size=world_size
         )
+
+    def _stride_of(self, length: int) -> int:
+        return self.stride or (length if self.windows == "apart" else math.ceil(length / 2))
+
+    @property
+    def windows_overlap(self) -> bool:
+        """Whether a window of a stream is judged in part, the rest being told before; where no state is carried."""
+        length = self._reading.length
+        in_windows = self._reading.unit == "stream" and self.windows != "contiguous" and length is not None
+        return in_windows and self._stride_of(length or 1) < (length or 1)
 
     def _world(self) -> tuple[int, int]:
         """This process's rank and the number of processes."""

@@ -17,6 +17,9 @@ from genlab.data.text_splits import Part, Sizes, SplitBy, split_lines, split_str
 from genlab.data.tokenizing import Tokenizer, Tokens, encoded
 from genlab.errors import UserError
 
+_NAMED = 5
+"""Classes that a note names, at most."""
+
 
 class Reading(NamedTuple):
     """How documents are to be read; see the datamodule."""
@@ -60,6 +63,8 @@ def tokenize(
         parts = split_stream(documents, reading.split_by, reading.sizes)
     else:
         parts = split_lines(documents, reading.split_by, reading.sizes, reading.split_seed)
+    names = [PurePosixPath(document.name).stem for document in documents]
+    untrained = _untrained(parts, names, reading.split_by) if reading.labels else []
     sha256 = digest(text for part in parts.values() for text in part.texts)
     check_facts(declared, {"sha256": sha256})  # the first to tell: what else differs follows from it
     held_back = [*parts["val"].texts, *parts["test"].texts]
@@ -73,11 +78,30 @@ def tokenize(
         done = Tokenized(codec, facts, notes, streams, {})
     else:
         if reading.labels:
-            names = [PurePosixPath(document.name).stem for document in documents]
             known |= {"num_classes": len(names), "class_names": names}
-        done = _lines(parts, codec, reading, TextFacts(**known))._replace(notes=notes)
+        done = _lines(parts, codec, reading, TextFacts(**known))._replace(notes=[*notes, *untrained])
     check_facts(declared, done.facts._asdict())
     return done
+
+
+def _untrained(parts: dict[str, Part], names: Sequence[str], by: SplitBy) -> list[str]:
+    """Notes the classes that no line to train on has.
+
+    Raises:
+        UserError: a part that is held back has no others.
+    """
+    trained = set(parts["train"].labels)
+    for split in ("val", "test"):
+        if parts[split].labels and not trained & set(parts[split].labels):
+            raise UserError(
+                f"data.labels=file makes a class of each file, and data.split_by={by} holds whole files back, so that "
+                f"no class of the part {split} is trained on: give data.split_by=random, or data.labels=null"
+            )
+    missing = [name for number, name in enumerate(names) if number not in trained]
+    if not missing:
+        return []
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return [f"no line to train on is of the class {', '.join(missing[:_NAMED])}{more}"]
 
 
 def _streams(parts: dict[str, Part], codec: Tokens) -> dict[str, Tensor]:

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from genlab.errors import UserError
-from genlab.metrics.sample_metric import Needs, SampleMetric, Samples
+from genlab.metrics.sample_metric import Needs, SampleMetric, Samples, Work
 from genlab.metrics.series_judges import (
     Judge,
     Repeats,
     Split,
+    Training,
     check_numbers,
     drawn,
     like,
@@ -88,6 +89,17 @@ class DiscriminativeScore(SampleMetric):
         refuse_other_data("discriminative", facts)
         self._train = train
 
+    def work(self, fake: Samples, test: Samples | None) -> Work:
+        real, _ = real_and_reference(self._train, test, self.repeats.split)
+        samples = like(series_of(fake, "samples"), real)
+        return self.repeats.work(
+            lambda x: self._training(real, x),
+            samples,
+            iterations=self.iterations,
+            lr=self.lr,
+            task="to tell samples from real series",
+        )
+
     def compute(self, fake: Samples, test: Samples | None) -> dict[str, float]:
         """`score`, and `score_real` of windows in the place of samples; with repeats their deviations.
 
@@ -106,20 +118,19 @@ class DiscriminativeScore(SampleMetric):
                 f"metrics.discriminative needs {FEWEST} series of each kind, there are {len(real)} real ones and"
                 f" {len(fake)} samples"
             )
-        learnt = int(TRAINED_ON * count)
         real, fake = drawn(real, count), drawn(fake, count)
-        net = Judge(inputs=real.shape[2], hidden=self.hidden or max(1, real.shape[2] // 2), outputs=1)
-        minimise(
-            net,
-            lambda: self._loss(
-                net, drawn(real[:learnt], self.batch_size), drawn(fake[:learnt], self.batch_size)
-            ),
-            iterations=self.iterations,
-            lr=self.lr,
-        )
+        learnt = int(TRAINED_ON * count)
+        net, loss = self._training(real[:learnt], fake[:learnt])
+        minimise(net, loss, iterations=self.iterations, lr=self.lr)
         with torch.no_grad():
             right = torch.cat([_logit(net, real[learnt:]) > 0, _logit(net, fake[learnt:]) <= 0])
         return abs(float(right.double().mean()) - 0.5)
+
+    def _training(self, real: Tensor, fake: Tensor) -> Training:
+        net = Judge(inputs=real.shape[2], hidden=self.hidden or max(1, real.shape[2] // 2), outputs=1)
+        return Training(
+            net, lambda: self._loss(net, drawn(real, self.batch_size), drawn(fake, self.batch_size))
+        )
 
     @staticmethod
     def _loss(net: Judge, real: Tensor, fake: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from genlab.metrics.sample_metric import SampleMetric, Samples
+from genlab.metrics.sample_metric import SampleMetric, Samples, Work
 from genlab.sequence_contracts import SequenceBatch
 
 
@@ -27,6 +27,7 @@ def judge(
     facts: Mapping[str, Any],
     draw: Callable[[int], Samples],
     read: Callable[[str], Samples],
+    tell: Callable[[str, Work], None] = lambda name, work: None,
 ) -> dict[str, Judgement]:
     """Judges one model by all metrics, each on the first samples of one draw.
 
@@ -35,6 +36,7 @@ def judge(
         facts: those of the datamodule.
         draw: draws so many samples of the model, with the labels they were drawn under.
         read: gives all samples of a split of the data, `train` or `test`; called where a metric wants it.
+        tell: is told what a metric will be busy with, before it is.
 
     Raises:
         UserError: a metric means nothing for this data, or cannot judge these samples.
@@ -45,13 +47,13 @@ def judge(
         metric.prepare(facts, train if needs[name].train else None)
     test = read("test") if any(need.test for need in needs.values()) else None
     fakes = draw(max(need.fakes for need in needs.values())) if needs else Samples(torch.empty(0))
-    return {
-        name: Judgement(
-            metric.compute(fakes.first(needs[name].fakes), test if needs[name].test else None),
-            metric.stamp(),
-        )
-        for name, metric in metrics.items()
-    }
+    judged = {}
+    for name, metric in metrics.items():
+        own = fakes.first(needs[name].fakes), test if needs[name].test else None
+        if work := metric.work(*own):
+            tell(name, work)
+        judged[name] = Judgement(metric.compute(*own), metric.stamp())
+    return judged
 
 
 def gather(batches: Iterable[tuple[torch.Tensor, torch.Tensor] | SequenceBatch]) -> Samples:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from genlab.errors import UserError
-from genlab.metrics.sample_metric import Needs, SampleMetric, Samples
+from genlab.metrics.sample_metric import Needs, SampleMetric, Samples, Work
 from genlab.metrics.series_judges import (
     Judge,
     Repeats,
     Split,
+    Training,
     check_numbers,
     drawn,
     like,
@@ -90,6 +91,15 @@ class PredictiveScore(SampleMetric):
         refuse_other_data("predictive", facts)
         self._train = train
 
+    def work(self, fake: Samples, test: Samples | None) -> Work:
+        return self.repeats.work(
+            self._training,
+            series_of(fake, "samples"),
+            iterations=self.iterations,
+            lr=self.lr,
+            task="to foretell series",
+        )
+
     def compute(self, fake: Samples, test: Samples | None) -> dict[str, float]:
         """`score`, and `score_real` of windows in the place of samples; with repeats their deviations.
 
@@ -103,22 +113,28 @@ class PredictiveScore(SampleMetric):
 
     def _score(self, real: Tensor, learnt: Tensor) -> float:
         """The error on real `[N, T, D]` of one predictor trained on `[n, T, D]`."""
-        width = real.shape[2]
-        last = self.foretold == "last" and width > 1
+        net, loss = self._training(learnt)
+        minimise(net, loss, iterations=self.iterations, lr=self.lr)
+        with torch.no_grad():
+            return float(self._error(net, real))
+
+    def _training(self, learnt: Tensor) -> Training:
+        width, last = learnt.shape[2], self._last(learnt)
         net = Judge(
             inputs=width - 1 if last else width,
             hidden=self.hidden or max(1, width // 2),
             outputs=1 if last else width,
         )
+        return Training(net, lambda: self._error(net, drawn(learnt, self.batch_size)))
 
-        def error(x: Tensor) -> Tensor:
-            before, after = (x[:, :-1, :-1], x[:, 1:, -1:]) if last else (x[:, :-1], x[:, 1:])
-            out = net(before)
-            return ((out.sigmoid() if self._bounded else out) - after).abs().mean()
+    def _error(self, net: Judge, x: Tensor) -> Tensor:
+        before, after = (x[:, :-1, :-1], x[:, 1:, -1:]) if self._last(x) else (x[:, :-1], x[:, 1:])
+        out = net(before)
+        return ((out.sigmoid() if self._bounded else out) - after).abs().mean()
 
-        minimise(net, lambda: error(drawn(learnt, self.batch_size)), iterations=self.iterations, lr=self.lr)
-        with torch.no_grad():
-            return float(error(real))
+    def _last(self, x: Tensor) -> bool:
+        """Whether of series `[n, T, D]` the last column is foretold, from the others."""
+        return self.foretold == "last" and x.shape[2] > 1
 
     def stamp(self) -> dict[str, Any]:
         return {

@@ -40,10 +40,22 @@ class Needs(NamedTuple):
     test: bool = False
 
 
+class Work(NamedTuple):
+    """What takes a metric long.
+
+    Attributes:
+        what: in words that follow the metric's name: `trains 2 GRUs`.
+        seconds: about how long, by a small trial.
+    """
+
+    what: str
+    seconds: float
+
+
 class SampleMetric:
     """Interface: judges samples of a model. It is handed tensors; it knows neither models nor datasets.
 
-    Whoever runs it calls `prepare` once, then `compute` for each set of samples, then `stamp`.
+    Whoever runs it calls `prepare` once, then `work` and `compute` for each set of samples, then `stamp`.
     """
 
     def needs(self) -> Needs:
@@ -61,6 +73,10 @@ class SampleMetric:
             UserError: the metric means nothing for such data.
         """
         raise NotImplementedError
+
+    def work(self, fake: Samples, test: Samples | None) -> Work | None:
+        """What `compute` of the same samples will be busy with; None: nothing that takes long."""
+        return None
 
     def compute(self, fake: Samples, test: Samples | None) -> dict[str, float]:
         """Its numbers by name.

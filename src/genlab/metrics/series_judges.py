@@ -3,17 +3,21 @@
 Letters in shapes: n series, T steps, D values of a step, B batch.
 """
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from genlab.errors import UserError
-from genlab.metrics.sample_metric import Samples
+from genlab.metrics.sample_metric import Samples, Work
 from genlab.seeding import seeded
 
 Split = Literal["test", "train"]
+
+_TRIED = 5
+"""Updates of a judge by which the time of all is guessed."""
 
 
 class Judge(nn.Module):
@@ -28,6 +32,18 @@ class Judge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[B, T, inputs]` to `[B, T, outputs]`."""
         return self.head(self.gru(x)[0])
+
+
+class Training(NamedTuple):
+    """What one judge learns from some series.
+
+    Attributes:
+        net: the judge, untrained.
+        loss: what it minimises, of another batch at each call.
+    """
+
+    net: Judge
+    loss: Callable[[], Tensor]
 
 
 def minimise(net: nn.Module, loss: Callable[[], Tensor], *, iterations: int, lr: float) -> None:
@@ -113,6 +129,25 @@ class Repeats:
             if self.repeats > 1:
                 found[f"{name}_std"] = float(torch.tensor(scores, dtype=torch.float64).std())
         return found
+
+    def work(
+        self,
+        training: Callable[[Tensor], Training],
+        samples: Tensor,
+        *,
+        iterations: int,
+        lr: float,
+        task: str,
+    ) -> Work:
+        """What `numbers` will be busy with: how many judges of which `task`, and how long, by a few updates."""
+        count = self.repeats * (1 + self.reference)
+        with seeded(self.seed):
+            net, loss = training(samples)
+            minimise(net, loss, iterations=1, lr=lr)  # the first is slower than all others
+            began = time.perf_counter()
+            minimise(net, loss, iterations=_TRIED, lr=lr)
+        seconds = (time.perf_counter() - began) / _TRIED * iterations * count
+        return Work(f"trains {count} GRU{'s' * (count > 1)} {task}, {iterations:,} updates each", seconds)
 
     def stamp(self) -> dict[str, Any]:
         """The part of the protocol that stands here."""

@@ -97,7 +97,7 @@ class Autoregressive(LightningModule):
         self.num_features = None if vocab_size else num_features
         self.num_classes = checked_classes(num_classes) if conditional else None
         self.end_token, self.characters_per_token = end_token, characters_per_token
-        check_settings(windows, embedding, embedding_std, gradient_clip)
+        check_settings(windows, embedding, embedding_std, gradient_clip, network)
         sizes = {"vocab_size": vocab_size, "num_features": num_features}
         self.output = output(**sizes)
         self.input = StepInput(embedding, std=embedding_std, num_classes=self.num_classes, **sizes)

@@ -21,6 +21,7 @@ from genlab.models.optimization import clip_gradients, configure, decayed_or_not
 from genlab.models.sequence_bounds import (
     CHARTS,
     BoundMeans,
+    check_apart,
     counted,
     importance_weights,
     parts_of,
@@ -184,8 +185,7 @@ class LatentSequences(LightningModule):
         self._tell("test")
 
     def _tell(self, split: str) -> None:
-        of_tokens = self.num_features is None, self.characters_per_token
-        values = self._means[split].take(self.trainer, *of_tokens)
+        values = self._means[split].take(self.trainer, self.num_features is None, self.characters_per_token)
         named = {f"{split}/{name}": value for name, value in values.items()}
         self.log_dict(named, batch_size=1, sync_dist=True)
 
@@ -201,6 +201,7 @@ class LatentSequences(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """One optimizer for all, its schedule by step."""
+        check_apart(self.trainer)
         self.annealing.prepare(self.trainer)
         groups = decayed_or_not(self.parameters())
         return configure(self, make_optimizer(self._optimizer, groups), self._scheduler)
@@ -250,7 +251,7 @@ class LatentSequences(LightningModule):
     def decode(self, z: Tensor, label: Tensor | int | None = None, *, length: int | None = None) -> Tensor:
         """The likeliest sequences at latents, each step after the likeliest before it: `[B, T]` or `[B, T, D]`.
 
-        `length` is T; None: that of the latents, where each step has one, else of the windows trained on.
+        `length` is T; None: that of the latents, where each step has one, and no more, else of the windows trained on.
         """
         self.latents.check_shape(z)
         length = length or (z.shape[1] if z.ndim == 3 else self.sequence_length)

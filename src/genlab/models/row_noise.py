@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 _BLOCK = 256
-"""Steps drawn for at once."""
+"""Steps drawn for at once, at most."""
+
+_NUMBERS = 2**22
+"""Drawn at once at most, 16 MB, unless a single step takes more."""
 
 
 class RowNoise:
@@ -24,12 +27,14 @@ class RowNoise:
         seeds = torch.randint(2**62, (rows,), generator=source).tolist()
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._per_step, self._used = per_step, 0
+        # in blocks of any size a generator gives the same numbers
+        self._at_once = min(_BLOCK, max(1, _NUMBERS // (rows * per_step)))
         self._block = torch.empty(rows, 0, per_step, dtype=torch.float32)
 
     def next(self) -> Tensor:
         """`[n, R]`, between 0 and 1 and some steps of single precision away from both."""
         if self._used == self._block.shape[1]:
-            shape = _BLOCK, self._per_step
+            shape = self._at_once, self._per_step
             drawn = [torch.rand(shape, generator=g, dtype=torch.float32) for g in self._generators]
             self._block, self._used = torch.stack(drawn).clamp_(1e-6, 1 - 1e-6), 0
         self._used += 1

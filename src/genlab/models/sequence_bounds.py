@@ -85,6 +85,19 @@ def whole(model: BoundModel, sequence: Tensor, label: Tensor | int | None) -> Se
     return SequenceBatch(before, sequence, weight, label, begins)
 
 
+def check_apart(trainer: Trainer) -> None:
+    """Refuses data that judges the rest of a window by itself, for a model with latents of each window.
+
+    Raises:
+        UserError: it does.
+    """
+    if getattr(getattr(trainer, "datamodule", None), "windows_overlap", False):
+        raise UserError(
+            "data.windows=random and a data.stride below data.sequence_length let the windows of validation overlap, and "
+            "this model has latents of its own for each: set data.windows=apart and data.stride=null"
+        )
+
+
 def importance_weights(model: BoundModel, batch: SequenceBatch, *, samples: int, chunk: int) -> Tensor:
     """Log p(x, z) - log q(z|x) `[K, B]` at K = `samples` draws for each sequence, `chunk` of them at once.
 

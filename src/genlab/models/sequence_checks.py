@@ -3,6 +3,7 @@
 Letters in shapes: B batch, T steps, D values of a step.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -27,8 +28,14 @@ def checked_length(vocab_size: int | None, num_features: int | None, sequence_le
     return sequence_length
 
 
-def check_settings(windows: str, embedding: int, embedding_std: float, gradient_clip: float | None) -> None:
-    """Refuses settings out of their range.
+def check_settings(
+    windows: str,
+    embedding: int,
+    embedding_std: float,
+    gradient_clip: float | None,
+    network: Callable[..., SequenceNetwork] | None = None,
+) -> None:
+    """Refuses settings out of their range; `network` is what the embedding takes its size from, unless told.
 
     Raises:
         UserError: one is.
@@ -36,6 +43,8 @@ def check_settings(windows: str, embedding: int, embedding_std: float, gradient_
     if windows not in get_args(Windows):
         raise UserError(f"model.windows must be contiguous or random, got {windows}")
     if embedding < 1:
+        if network is not None:
+            network(in_features=1)  # where the embedding follows the network's size, that is what is wrong
         raise UserError(f"model.embedding must be at least 1, got {embedding}")
     if embedding_std <= 0:
         raise UserError(f"model.embedding_std must be above 0, got {embedding_std}")
@@ -82,7 +91,7 @@ def check_network(network: SequenceNetwork, sequence_length: int, windows: str) 
     """Refuses a network that cannot read the windows of the data.
 
     Raises:
-        UserError: they are longer than its context, or go on where it has to begin anew.
+        UserError: they are longer than its context, or go on where it has to begin anew or would grow.
     """
     context = network.context
     if context is not None and context < sequence_length:
@@ -94,6 +103,12 @@ def check_network(network: SequenceNetwork, sequence_length: int, windows: str) 
         raise UserError(
             f"this network reads {context} steps from a beginning on, so it cannot go on from window to window: "
             "set model.windows=random, or let a Transformer have positions=rotary"
+        )
+    if not network.bounded and windows == "contiguous":
+        raise UserError(
+            "model.network.reach=null lets each step attend to all before it, and with model.windows=contiguous the "
+            f"keys and values kept for that would grow all epoch long: give model.network.reach={2 * sequence_length}, "
+            "or set model.windows=random"
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from genlab.models.choosing import Choice
 from genlab.objectives.bounds import Terms, VariationalLoss
+from genlab.objectives.outputs import Output
 from genlab.sequence_contracts import SequenceBatch
 
 
@@ -22,9 +23,16 @@ class SequenceLatents(nn.Module):
 
     Attributes:
         spherical: whether latents lie near a sphere, so that ways between them are arcs.
+        output: p(next step).
     """
 
     spherical: bool
+    output: Output
+
+    @property
+    def unit(self) -> str:
+        """What the nats are of: those of a bound, and of it per step."""
+        return f"nats per sequence; loss_per_step: {self.output.unit}"
 
     def check(self, loss: VariationalLoss) -> None:
         """Holds a loss against these latents.

@@ -198,8 +198,18 @@ def preceding(model: Preceded, n: int) -> Tensor:
 
 
 def rolled_out(steps: Iterator[Tensor], length: int) -> Tensor:
-    """The first `length` steps as sequences `[n, T]` or `[n, T, D]`."""
-    return torch.stack(list(itertools.islice(steps, length)), dim=1)
+    """The first `length` steps as sequences `[n, T]` or `[n, T, D]`.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    first = list(itertools.islice(steps, length))
+    if len(first) < length:
+        raise UserError(
+            f"length={length}: these latents are of {len(first)} steps, and each step needs its own: "
+            "give latents of more steps, or leave length out"
+        )
+    return torch.stack(first, dim=1)
 
 
 def sampled(
@@ -211,7 +221,16 @@ def sampled(
 
 
 def _prompt(model: Writer, codec: TextCodec, prompt: str, n: int) -> Tensor:
-    """What is read before the first token, `[n, T]`; of an item the end of the one before, too."""
+    """What is read before the first token, `[n, T]`; of an item the end of the one before, too.
+
+    Raises:
+        UserError: the prompt of an item goes beyond its end.
+    """
+    if model.end_token is not None and "\n" in prompt:
+        raise UserError(
+            "the prompt has a line break, and this model was trained on lines, which a line break ends: "
+            "give the beginning of one line, without a line break behind it"
+        )
     begun, tokens = model.beginning(n), codec.encode(prompt)
     if not tokens:
         return begun

@@ -70,6 +70,7 @@ class Transformer(SequenceNetwork):
             raise UserError("model.network.positions=learned needs an end: give model.network.reach=N")
         self.num_features, self.reach = width, reach
         self.context = reach if positions == "learned" else None
+        self.bounded = reach is not None
         self.entry = nn.Linear(in_features, width, bias=False) if in_features != width else nn.Identity()
         self.places = nn.Embedding(reach, width) if positions == "learned" and reach else None
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(layers))

@@ -24,6 +24,7 @@ class Shown(NamedTuple):
         labels: of latents: their classes `[n]`.
         columns: of series: the D names.
         lines: of texts: whether each is a line.
+        prompt: of texts: what they begin with.
     """
 
     values: Tensor | list[str]
@@ -33,6 +34,7 @@ class Shown(NamedTuple):
     labels: Tensor | None = None
     columns: Sequence[str] = ()
     lines: bool = False
+    prompt: str = ""
 
 
 def grid(images: Tensor, n: int, columns: int | None = None) -> Shown:

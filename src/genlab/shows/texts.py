@@ -44,7 +44,7 @@ def texts(model: Any, cfg: DictConfig) -> Shown:
     else:
         made = [prompt + text for text in model.generate(prompt, n=n, **asked)]
         told([passages(made, lines=lines), "" if lines else "\n"])
-    return Shown(made, "texts", None, n, lines=lines)
+    return Shown(made, "texts", None, n, lines=lines, prompt=prompt)
 
 
 def prompt_of(cfg: DictConfig) -> str:
