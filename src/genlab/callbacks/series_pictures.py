@@ -16,32 +16,28 @@ from genlab.sequence_contracts import SequenceBatch, SeriesCodec
 
 
 class FirstSeries:
-    """The first real series of a validation, gathered batch by batch; of tokens it takes none."""
+    """The first series that a model learns from, gathered batch by batch and kept; of tokens it takes none."""
 
     def __init__(self, n: int) -> None:
         self.n = n
         self._parts: list[Tensor] = []
 
-    def clear(self) -> None:
-        self._parts = []
-
     def add(self, batch: Any) -> None:
         """Takes what is missing of the first n, for a batch of series `[B, T, D]`."""
         missing = self.n - sum(map(len, self._parts))
         if missing > 0 and isinstance(batch, SequenceBatch) and batch.target.is_floating_point():
-            self._parts.append(batch.target[:missing])
+            self._parts.append(batch.target[:missing].cpu().float())
 
-    def take(self) -> Tensor | None:
-        """All of them, `[n or fewer, T, D]`, which it forgets; None where there are none."""
-        parts, self._parts = self._parts, []
-        return torch.cat(parts) if parts else None
+    def all(self) -> Tensor | None:
+        """All of them, `[n or fewer, T, D]`; None where there are none."""
+        return torch.cat(self._parts) if self._parts else None
 
 
 class SeriesPanels(Callback):
     """Draws samples beside real series, a row for each column: `samples/series_epoch_0003.png` after the third epoch.
 
-    Values are in the user's units. Where the steps are rows of images, samples are shown as images. Of text
-    nothing is drawn.
+    The real ones are the first that it learns from: later ones of a validation may lie elsewhere. Values are in
+    the user's units. Where the steps are rows of images, samples are shown as images. Of text nothing is drawn.
     """
 
     def __init__(self, *, n: int = 8, images: int = 64, every_n_epochs: int = 1, seed: int = 0) -> None:
@@ -63,24 +59,14 @@ class SeriesPanels(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if dataloader_idx == 0 and is_due(trainer, self.every_n_epochs):
-            self._first.add(batch)
+        self._first.add(batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        real = self._first.take()
-        if real is None or not trainer.is_global_zero:
+        real = self._first.all()
+        if real is None or not trainer.is_global_zero or not is_due(trainer, self.every_n_epochs):
             return
         as_images = _rows_of_images(trainer)
         samples = _drawn(trainer, pl_module, self.images if as_images else self.n, self.seed)
@@ -96,8 +82,9 @@ class SeriesPanels(Callback):
 class SeriesMap(Callback):
     """Shows real series and samples as clouds of points, by principal components and by t-SNE, as TimeGAN does.
 
-    A point is a series, averaged over its columns. The samples are those of the last validation before the
-    training ends, whichever limit ends it. Of text and of images nothing is drawn.
+    A point is a series, averaged over its columns. The real ones are the first that it learns from, the samples
+    those of the last validation before the training ends, whichever limit ends it. Of text and of images nothing is
+    drawn.
     """
 
     def __init__(self, *, n: int = 300, every_n_epochs: int | None = None, seed: int = 0) -> None:
@@ -121,25 +108,15 @@ class SeriesMap(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         check_model(self, pl_module, Sampler, SAMPLER)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._first.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if dataloader_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
-            self._first.add(batch)
+        self._first.add(batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # drawn now, while the averaged weights are in place; nobody knows which validation is the last
-        real = self._first.take()
-        if real is None or _rows_of_images(trainer):
+        real = self._first.all()
+        if real is None or not trainer.is_global_zero or _rows_of_images(trainer):
             return
         samples = _drawn(trainer, pl_module, len(real), self.seed)
         self._seen = trainer.current_epoch, profiles(real), profiles(samples)

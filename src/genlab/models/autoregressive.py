@@ -211,7 +211,7 @@ class Autoregressive(LightningModule):
 
     def sampling_modules(self) -> dict[str, nn.Module]:
         """All that is trained."""
-        return {"input": self.input, "network": self.network, "head": self.head}
+        return {"input": self.input, "network": self.network, "head": self.head, "output": self.output}
 
     def sample(
         self, n: int, *, seed: int | None = None, label: Tensor | int | None = None, length: int | None = None
