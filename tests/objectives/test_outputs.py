@@ -150,7 +150,7 @@ def test_draws_of_a_mixture_keep_the_values_of_a_component_together():
 
 def test_components_begin_apart():
     output = MixtureDensity(5, num_features=2)
-    logits, means, _ = output._split(output.initial_params())
+    logits, means, *_ = output._split(output.initial_params())
     assert logits.tolist() == [0] * 5
     assert means[:, 0].tolist() == pytest.approx([-1, -0.5, 0, 0.5, 1]) and torch.equal(
         means[:, 0], means[:, 1]
