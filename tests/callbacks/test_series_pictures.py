@@ -81,18 +81,28 @@ def drawn(monkeypatch):
     return SimpleNamespace(**calls)
 
 
-def first_real(datamodule, n):
+def first_real(datamodule, epochs, n):
+    """Those of the first batches of training."""
     datamodule.setup("fit")
-    return torch.cat([batch.target for batch in datamodule.val_dataloader()])[:n]
+    loader = datamodule.train_dataloader()
+    seen = []
+    for epoch in range(epochs):
+        loader.batch_sampler.set_epoch(epoch)
+        seen += [batch.target for batch in loader]
+    return torch.cat(seen)[:n]
 
 
-def test_samples_stand_beside_the_first_real_series_of_the_validation(tmp_path, drawn):
+def test_samples_stand_beside_the_first_series_that_are_learned_from(tmp_path, drawn):
     model = Constant()
-    files = fit(tmp_path, SeriesPanels(n=10, seed=3), model, num_sanity_val_steps=2)
+    datamodule = SineData(
+        num_features=2, sequence_length=6, num_train=40, num_val=8, num_test=1, batch_size=8
+    )
+    datamodule.columns = ["a", "b"]
+    files = fit(tmp_path, SeriesPanels(n=10, seed=3), model, datamodule, num_sanity_val_steps=2)
     assert files == ["series_epoch_0001.png", "series_epoch_0002.png"]
     assert model.asked == [(10, 3), (10, 3)]
     for real, fake, names in drawn.series_panels:
-        torch.testing.assert_close(real, first_real(data(), 10).double())
+        torch.testing.assert_close(real, first_real(datamodule, 1, 10).double())
         assert fake.shape == (10, 6, 2) and names == ["a", "b"]
 
 
@@ -100,7 +110,7 @@ def test_values_are_drawn_in_the_users_units(tmp_path, drawn):
     codec = Scale(["a", "b"], "minmax", torch.tensor([100.0, 0.0]), torch.tensor([10.0, 1.0]))
     fit(tmp_path, SeriesPanels(n=2), datamodule=data(codec=codec), max_epochs=1)
     real, fake, _ = drawn.series_panels[0]
-    torch.testing.assert_close(real[..., 0], 100 + 10 * first_real(data(), 2)[..., 0].double())
+    torch.testing.assert_close(real[..., 0], 100 + 10 * first_real(data(), 1, 2)[..., 0].double())
     assert fake[..., 0].unique().tolist() == [105] and fake[..., 1].unique().tolist() == [0.5]
 
 
@@ -129,13 +139,13 @@ def test_the_map_is_that_of_the_last_validation_whichever_limit_ends_the_trainin
     assert fit(tmp_path, SeriesMap(n=20, seed=4), model, max_epochs=5, max_steps=2) == [
         "series_map_epoch_0002.png"
     ]
-    assert model.asked == [(20, 4), (20, 4)]
+    assert model.asked == [(8, 4), (16, 4)]  # as many as there are real ones so far
     panels = drawn.clouds[0][0]
     assert list(panels) == ["PCA", "t-SNE"] and len(drawn.clouds) == 1
-    mean, profile = first_real(data(), 20).double().mean(2).mean(0), torch.full((6,), 1.5).double()
+    mean, profile = first_real(data(), 2, 16).double().mean(2).mean(0), torch.full((6,), 1.5).double()
     # all samples lie in one place, as far from the real ones' mean as components allow
     places = panels["PCA"][1]
-    assert places.shape == (20, 2) and (places - places[0]).abs().max() < 1e-6
+    assert places.shape == (16, 2) and (places - places[0]).abs().max() < 1e-6
     assert 0 < places[0].norm() <= (profile - mean).norm() + 1e-6
 
 
@@ -144,7 +154,7 @@ def test_samples_that_are_not_finite_are_left_out_of_the_map(tmp_path, drawn):
         def sample(self, n, *, seed=None):
             return super().sample(n, seed=seed) * torch.nan
 
-    assert fit(tmp_path, SeriesMap(n=20), Diverged(), max_epochs=1) == ["series_map_epoch_0001.png"]
+    assert fit(tmp_path, SeriesMap(n=20), Diverged()) == ["series_map_epoch_0002.png"]
     assert drawn.clouds[0][0]["t-SNE"][1].shape == (0, 2)
     assert fit(tmp_path / "panels", SeriesPanels(n=2), Diverged(), max_epochs=1) == ["series_epoch_0001.png"]
 
@@ -167,10 +177,11 @@ def test_of_text_nothing_is_drawn_and_nothing_sampled(tmp_path, callback):
 def test_series_without_names_are_numbered():
     batch = as_batch(torch.rand(3, 4, 2), torch.zeros(3))
     first = series_pictures.FirstSeries(2)
+    assert first.take() is None
     first.add(batch)
     first.add(batch)
     taken = first.take()
-    assert taken is not None and torch.equal(taken, batch.target[:2]) and first.take() is None
+    assert taken is not None and torch.equal(taken, batch.target[:2]) and torch.equal(first.take(), taken)
     assert series_pictures._names(SimpleNamespace(datamodule=None), 2) == ["column_1", "column_2"]
 
 

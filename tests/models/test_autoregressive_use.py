@@ -11,6 +11,7 @@ from sequence_stubs import NETWORKS, Letters, excited
 from genlab.errors import UserError
 from genlab.models.writing import first_token
 from genlab.networks.recurrent import Recurrent
+from genlab.objectives.outputs import Gaussian
 from genlab.sequence_contracts import TextCodec, TextGenerator
 
 LONG = 19  # beyond what the Transformers hold, and twice what learned positions can read
@@ -44,6 +45,12 @@ def by_whole_passes(made, row, length, pick=torch.argmax):
         features, _ = made.network(made.input(torch.tensor([row]), None))
         row.append(int(pick(made.head(features)[0, -1])))
     return row[-length:]
+
+
+def test_all_that_is_trained_is_averaged_and_a_sigma_of_a_column_too():
+    made = writer(output=partial(Gaussian, learned="column"), vocab_size=None, num_features=2)
+    averaged = {id(part) for module in made.sampling_modules().values() for part in module.parameters()}
+    assert averaged == {id(part) for part in made.parameters()} and made.output.paced_scale.requires_grad
 
 
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "learned"])

@@ -57,6 +57,38 @@ def test_a_gaussian_is_the_density_of_its_values():
     torch.testing.assert_close(drawn.std(0), torch.tensor([0.5, 1.0]), atol=0.02, rtol=0)
 
 
+def test_a_sigma_of_a_column_is_the_same_at_every_step():
+    output = Gaussian(learned="column", num_features=2)
+    assert (output.params_per_step, output.noise_per_step) == (2, 2)
+    assert output.initial_params().tolist() == [0, 0]
+    with torch.no_grad():  # ten times the parameter is the raw sigma
+        output.paced_scale.copy_(torch.tensor([raw_of(math.log(0.5)), raw_of(0.0)]) / 10)
+    params = torch.tensor([[[1.0, -2.0], [7.0, 0.0]]])
+    nats = output.log_prob(params, torch.tensor([[[1.5, -1.0], [7.0, 0.0]]]))
+    at_peak = -math.log(0.5) - math.log(2 * math.pi)  # the first step is one sigma off in both columns
+    torch.testing.assert_close(nats, torch.tensor([[at_peak - 1, at_peak]]))
+    drawn = output.draw(params[0, :1].expand(20_000, 2), uniform(20_000, 2))
+    torch.testing.assert_close(drawn.mean(0), torch.tensor([1.0, -2.0]), atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn.std(0), torch.tensor([0.5, 1.0]), atol=0.02, rtol=0)
+    assert output.likeliest(params[0]).tolist() == [[1, -2], [7, 0]]
+
+
+def test_a_sigma_of_a_column_finds_the_error_that_is_made_there():
+    output, target = Gaussian(learned="column", num_features=2), torch.tensor([[0.1, 0.4], [-0.1, -0.4]])
+    optimizer = torch.optim.Adam(output.parameters(), lr=4e-3)
+    for _ in range(200):  # at the learning rate a step it would have come only to exp(-0.8)
+        optimizer.zero_grad()
+        (-output.log_prob(torch.zeros(2, 2), target).sum()).backward()
+        optimizer.step()
+    _, log_sigma = output._split(torch.zeros(2, 2))
+    torch.testing.assert_close(log_sigma.exp(), torch.tensor([0.1, 0.4]), atol=0.01, rtol=0)
+
+
+def test_sigma_is_of_a_step_or_a_column():
+    with pytest.raises(ValueError, match="^learned must be one of step, column; got 'scalar'$"):
+        Gaussian(learned="scalar", num_features=1)
+
+
 def test_sigma_has_a_floor_that_lets_gradients_through():
     raw = torch.tensor([-50.0, -6.0, 3.0], requires_grad=True)
     log_sigma = log_scale(raw, -5.0)
@@ -118,7 +150,7 @@ def test_draws_of_a_mixture_keep_the_values_of_a_component_together():
 
 def test_components_begin_apart():
     output = MixtureDensity(5, num_features=2)
-    logits, means, _ = output._split(output.initial_params())
+    logits, means, *_ = output._split(output.initial_params())
     assert logits.tolist() == [0] * 5
     assert means[:, 0].tolist() == pytest.approx([-1, -0.5, 0, 0.5, 1]) and torch.equal(
         means[:, 0], means[:, 1]

@@ -1,4 +1,4 @@
-"""The first rows of a validation, gathered batch by batch, and callbacks that wait for them.
+"""The first rows of data, gathered batch by batch, and callbacks that wait for them.
 
 Letters in shapes: B batch, n rows or fewer where the validation has fewer, C channels, H height, W width, T steps,
 D values of a step or dimensions of a point.
@@ -21,7 +21,7 @@ def rows(batch: Any, begin: int, end: int) -> Any:
 
 
 class First:
-    """The first rows of a validation, of whatever kind its batches are. Interface: `take` gives them."""
+    """The first rows of some data, of whatever kind its batches are. Interface: `take` gives them."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -42,7 +42,7 @@ class First:
         return parts
 
     def take(self) -> Any:
-        """All of them, which it forgets; None or nothing where there are none."""
+        """All of them; None or nothing where there are none."""
         raise NotImplementedError
 
 
@@ -69,16 +69,16 @@ class FirstPoints(First):
 
 
 class FirstSeries(First):
-    """The first real series of a validation; of tokens it takes none."""
+    """The first series of some data, which it keeps on the CPU; of tokens it takes none."""
 
     def add(self, batch: Any) -> None:
-        if isinstance(batch, SequenceBatch) and batch.target.is_floating_point():
-            super().add(batch)
+        missing = self.n - sum(map(len, self._parts))
+        if missing > 0 and isinstance(batch, SequenceBatch) and batch.target.is_floating_point():
+            self._parts.append(batch.target[:missing].cpu().float())
 
     def take(self) -> Tensor | None:
-        """All of them, `[n, T, D]`, which it forgets; None where there are none."""
-        parts = self.parts()
-        return torch.cat([part.target for part in parts]) if parts else None
+        """All of them, `[n, T, D]`; None where there are none."""
+        return torch.cat(self._parts) if self._parts else None
 
 
 class Gathering(Callback):

@@ -1,10 +1,12 @@
 """Pictures of series: samples beside real ones, and where both lie in a plane."""
 
-from pytorch_lightning import LightningModule, Trainer
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from genlab.callbacks.drawing import SAMPLER, check_counts, check_model, inference, publish
-from genlab.callbacks.gathering import Drawing, FirstSeries, Gathering
+from genlab.callbacks.drawing import SAMPLER, check_counts, check_model, inference, is_due, publish
+from genlab.callbacks.gathering import FirstSeries
 from genlab.contracts import Sampler
 from genlab.errors import UserError
 from genlab.pictures import image_grid
@@ -13,11 +15,26 @@ from genlab.projections import pca, profiles, tsne
 from genlab.sequence_contracts import SeriesCodec
 
 
-class SeriesPanels(Drawing):
+class _OfTraining(Callback):
+    """Keeps the first series that a model learns from."""
+
+    def __init__(self, n: int) -> None:
+        self._first = FirstSeries(n)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        check_model(self, pl_module, Sampler, SAMPLER)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._first.add(batch)
+
+
+class SeriesPanels(_OfTraining):
     """Draws samples beside real series, a row for each column: `samples/series_epoch_0003.png` after the third epoch.
 
-    Values are in the user's units. Where the steps are rows of images, samples are shown as images. Of text
-    nothing is drawn.
+    The real ones are the first that it learns from: later ones of a validation may lie elsewhere. Values are in
+    the user's units. Where the steps are rows of images, samples are shown as images. Of text nothing is drawn.
     """
 
     def __init__(self, *, n: int = 8, images: int = 64, every_n_epochs: int = 1, seed: int = 0) -> None:
@@ -33,29 +50,30 @@ class SeriesPanels(Drawing):
             UserError: If a number is out of range.
         """
         check_counts("series_panels", n=n, images=images, every_n_epochs=every_n_epochs)
-        super().__init__(FirstSeries(n), every_n_epochs)
-        self.n, self.images, self.seed = n, images, seed
+        super().__init__(n)
+        self.n, self.images, self.every_n_epochs, self.seed = n, images, every_n_epochs, seed
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_model(self, pl_module, Sampler, SAMPLER)
-
-    def draw(self, trainer: Trainer, model: LightningModule, first: Tensor) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        real = self._first.take()
+        if real is None or not trainer.is_global_zero or not is_due(trainer, self.every_n_epochs):
+            return
         as_images = _rows_of_images(trainer)
-        samples = _drawn(trainer, model, self.images if as_images else self.n, self.seed)
+        samples = _drawn(trainer, pl_module, self.images if as_images else self.n, self.seed)
         if as_images:
             publish(trainer, "samples", image_grid(samples[:, None] * 2 - 1))
             return
-        codec, names = _codec(trainer), _names(trainer, first.shape[2])
+        codec, names = _codec(trainer), _names(trainer, real.shape[2])
         if codec is not None:
-            first, samples = codec.unscale(first), codec.unscale(samples)
-        publish(trainer, "series", series_panels(first, samples, names))
+            real, samples = codec.unscale(real), codec.unscale(samples)
+        publish(trainer, "series", series_panels(real, samples, names))
 
 
-class SeriesMap(Gathering):
+class SeriesMap(_OfTraining):
     """Shows real series and samples as clouds of points, by principal components and by t-SNE, as TimeGAN does.
 
-    A point is a series, averaged over its columns. The samples are those of the last validation before the
-    training ends, whichever limit ends it. Of text and of images nothing is drawn.
+    A point is a series, averaged over its columns. The real ones are the first that it learns from, the samples
+    those of the last validation before the training ends, whichever limit ends it. Of text and of images nothing is
+    drawn.
     """
 
     def __init__(self, *, n: int = 300, every_n_epochs: int | None = None, seed: int = 0) -> None:
@@ -72,20 +90,14 @@ class SeriesMap(Gathering):
         check_counts("series_map", every_n_epochs=1 if every_n_epochs is None else every_n_epochs)
         if n < 10:
             raise UserError(f"callbacks.series_map.n must be at least 10, got {n}")
-        super().__init__(FirstSeries(n))
+        super().__init__(n)
         self.every_n_epochs, self.seed = every_n_epochs, seed
         self._seen: tuple[int, Tensor, Tensor] | None = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_model(self, pl_module, Sampler, SAMPLER)
-
-    def wants(self, trainer: Trainer, model: LightningModule) -> bool:
-        return trainer.is_global_zero and not trainer.sanity_checking
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # drawn now, while the averaged weights are in place; nobody knows which validation is the last
         real = self._first.take()
-        if real is None or _rows_of_images(trainer):
+        if real is None or not trainer.is_global_zero or _rows_of_images(trainer):
             return
         samples = _drawn(trainer, pl_module, len(real), self.seed)
         self._seen = trainer.current_epoch, profiles(real), profiles(samples)

@@ -209,7 +209,8 @@ class Autoregressive(LightningModule):
 
     def sampling_modules(self) -> dict[str, nn.Module]:
         """All that is trained."""
-        return {"input": self.input, "network": self.network, "head": self.head}
+        trained = {"input": self.input, "network": self.network, "head": self.head}
+        return trained | ({"output": self.output} if list(self.output.parameters()) else {})
 
     def sample(
         self, n: int, *, seed: int | None = None, label: Tensor | int | None = None, length: int | None = None

@@ -12,9 +12,10 @@ from genlab.objectives.outputs import Output, choose, log_scale, wanted
 
 
 class MixtureDensity(Output):
-    """K normal distributions with diagonal covariances (arXiv:1308.0850, sec. 4.1, without correlations).
+    """K normal distributions with diagonal covariances (arXiv:1308.0850, sec. 4.1), or full ones.
 
-    p(x) = sum_k pi_k prod_d N(x_d; mean_kd, sigma_kd).
+    p(x) = sum_k pi_k prod_d N(x_d; mean_kd + sum_{j<d} slope_kdj (x_j - mean_kj), sigma_kd): without correlations
+    every slope is 0, with them any covariance L L^T is meant, as I - slope is diag(sigma) L^-1.
     """
 
     unit = "nats per step, density of scaled values"
@@ -23,6 +24,7 @@ class MixtureDensity(Output):
         self,
         components: int = 10,
         log_scale_floor: float = -5.0,
+        correlated: bool = False,
         *,
         vocab_size: int | None = None,
         num_features: int | None = None,
@@ -32,6 +34,7 @@ class MixtureDensity(Output):
         Args:
             components: K, at least 1.
             log_scale_floor: what the logarithm of a sigma stays above, in the units of the scaled data.
+            correlated: whether the values of a step depend on each other within a component.
             vocab_size: None.
             num_features: D.
 
@@ -43,34 +46,50 @@ class MixtureDensity(Output):
             raise ValueError(f"components must be at least 1, got {components}")
         self.num_features = wanted(num_features, "mixture_density")
         self.components, self.log_scale_floor = components, log_scale_floor
-        self.params_per_step = components * (1 + 2 * self.num_features)
+        self.below = torch.tril_indices(self.num_features, self.num_features, -1) if correlated else None
+        self.slopes = 0 if self.below is None else self.below.shape[1]  # of a component
+        self.params_per_step = components * (1 + 2 * self.num_features + self.slopes)
         self.noise_per_step = 1 + self.num_features
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
-        logits, mean, log_sigma = self._split(params)
-        each = log_normal(target[..., None, :], mean, 2 * log_sigma).sum(-1)  # [..., K]
+        logits, mean, log_sigma, slope = self._split(params)
+        gap = target[..., None, :] - mean  # [..., K, D]
+        if slope is not None:
+            gap = gap - (slope @ gap[..., None]).squeeze(-1)
+        each = log_normal(gap, torch.zeros_like(gap), 2 * log_sigma).sum(-1)  # [..., K]
         return (logits.log_softmax(-1) + each).logsumexp(-1)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        logits, mean, log_sigma = self._split(params)
-        row, component = torch.arange(len(params), device=params.device), choose(logits, noise[:, 0])
-        sigma = log_sigma[row, component].exp()
-        return mean[row, component] + sigma * torch.special.ndtri(noise[:, 1:])
+        logits, mean, log_sigma, slope = self._split(params)
+        chosen = torch.arange(len(params), device=params.device), choose(logits, noise[:, 0])
+        gap = log_sigma[chosen].exp() * torch.special.ndtri(noise[:, 1:])  # [B, D]
+        if slope is not None:
+            factor = torch.eye(self.num_features).to(gap) - slope[chosen]
+            gap = torch.linalg.solve_triangular(factor, gap[..., None], upper=False).squeeze(-1)
+        return mean[chosen] + gap
 
     def likeliest(self, params: Tensor) -> Tensor:
-        logits, mean, _ = self._split(params)
+        logits, mean, *_ = self._split(params)
         return mean[torch.arange(len(params), device=params.device), logits.argmax(-1)]
 
     def initial_params(self) -> Tensor:
-        """Means spread over [-1, 1], each sigma 0.6 (of a single one 1): components that begin alike stay so."""
+        """Means spread over [-1, 1], each sigma 0.6 (of a single one 1), no slope: components that begin alike stay so."""
         mean = torch.linspace(-1, 1, self.components) if self.components > 1 else torch.zeros(1)
         raw = torch.full((self.components, self.num_features), -0.5 if self.components > 1 else 0.0)
         means = mean[:, None].expand(-1, self.num_features)
-        return torch.cat([torch.zeros(self.components), means.flatten(), raw.flatten()])
+        slopes = torch.zeros(self.components * self.slopes)
+        return torch.cat([torch.zeros(self.components), means.flatten(), raw.flatten(), slopes])
 
-    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits `[..., K]`, means and log sigmas `[..., K, D]`."""
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Logits `[..., K]`, means and log sigmas `[..., K, D]`, slopes `[..., K, D, D]` of columns on those before."""
         size = self.components * self.num_features
-        logits, mean, raw = params.split([self.components, size, size], dim=-1)
+        logits, mean, raw, told = params.split(
+            [self.components, size, size, self.components * self.slopes], dim=-1
+        )
         shape = (self.components, self.num_features)
-        return logits, mean.unflatten(-1, shape), log_scale(raw.unflatten(-1, shape), self.log_scale_floor)
+        log_sigma = log_scale(raw.unflatten(-1, shape), self.log_scale_floor)
+        if self.below is None:
+            return logits, mean.unflatten(-1, shape), log_sigma, None
+        slope = told.new_zeros(*told.shape[:-1], *shape, self.num_features)
+        slope[..., self.below[0], self.below[1]] = told.unflatten(-1, (self.components, self.slopes))
+        return logits, mean.unflatten(-1, shape), log_sigma, slope

@@ -5,13 +5,18 @@ numbers that a draw takes; `...` is any number of leading dimensions, such as `[
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genlab.objectives.gaussians import log_normal
+
+Learned = Literal["step", "column"]
+
+_PACE = 10.0
+"""Adam moves a number by about the learning rate a step: too slow for a log sigma, which is this many times one."""
 
 
 class Output(nn.Module):
@@ -98,7 +103,7 @@ class Categorical(Output):
 
 
 class Gaussian(Output):
-    """Each value is normal by itself, with a mean and a width of its own at each step.
+    """Each value is normal by itself, with a mean of its own at each step, and a width.
 
     As data may repeat a value exactly, the width has a floor: without one its density has no upper limit.
     """
@@ -108,6 +113,7 @@ class Gaussian(Output):
     def __init__(
         self,
         log_scale_floor: float = -5.0,
+        learned: Learned = "step",
         *,
         vocab_size: int | None = None,
         num_features: int | None = None,
@@ -116,26 +122,40 @@ class Gaussian(Output):
 
         Args:
             log_scale_floor: what the logarithm of sigma stays above, in the units of the scaled data.
+            learned: step: the network gives a sigma for each value of each step; column: one is learned for each
+                of the D, so that it is as small where a network has seen nothing as where it has (sigma-VAE, Rybkin
+                et al. 2021, arXiv:2006.13202, there one for all).
             vocab_size: None.
             num_features: D.
 
         Raises:
-            ValueError: if the data are tokens.
+            ValueError: if the data are tokens, or `learned` is neither.
         """
         super().__init__()
+        if learned not in get_args(Learned):
+            raise ValueError(f"learned must be one of {', '.join(get_args(Learned))}; got {learned!r}")
         self.num_features, self.log_scale_floor = wanted(num_features, "gaussian"), log_scale_floor
-        self.params_per_step, self.noise_per_step = 2 * self.num_features, self.num_features
+        self.learned, self.noise_per_step = learned, self.num_features
+        self.params_per_step = self.num_features * (2 if learned == "step" else 1)
+        if learned == "column":
+            self.paced_scale = nn.Parameter(torch.zeros(self.num_features))
 
     def log_prob(self, params: Tensor, target: Tensor) -> Tensor:
-        mean, raw = params.chunk(2, dim=-1)
-        return log_normal(target, mean, 2 * log_scale(raw, self.log_scale_floor)).sum(-1)
+        mean, log_sigma = self._split(params)
+        return log_normal(target, mean, 2 * log_sigma).sum(-1)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        mean, raw = params.chunk(2, dim=-1)
-        return mean + log_scale(raw, self.log_scale_floor).exp() * torch.special.ndtri(noise)
+        mean, log_sigma = self._split(params)
+        return mean + log_sigma.exp() * torch.special.ndtri(noise)
 
     def likeliest(self, params: Tensor) -> Tensor:
-        return params.chunk(2, dim=-1)[0]
+        return params[..., : self.num_features]
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Means `[..., D]`, and log sigmas that broadcast to them."""
+        mean = params[..., : self.num_features]
+        raw = params[..., self.num_features :] if self.learned == "step" else _PACE * self.paced_scale
+        return mean, log_scale(raw, self.log_scale_floor)
 
 
 class Bernoulli(Output):

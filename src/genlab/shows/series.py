@@ -62,7 +62,7 @@ def _in_units(model: Any, values: Tensor) -> Tensor:
 
 
 def _real(model: Any, cfg: DictConfig) -> Tensor:
-    """The first validation series `[N, T, D]`, in the model's scale.
+    """The first training series `[N, T, D]`, in the model's scale.
 
     Raises:
         UserError: the data is not to be had.
@@ -71,4 +71,4 @@ def _real(model: Any, cfg: DictConfig) -> Tensor:
         datamodule = load_data(model, trust=list(cfg.trust))
     except UserError as error:
         raise UserError(f"{error}; format=csv draws no real series beside and needs no data") from error
-    return torch.as_tensor(next(iter(datamodule.val_dataloader())).target)[:DRAWN]
+    return torch.as_tensor(next(iter(datamodule.train_dataloader())).target)[:DRAWN]
