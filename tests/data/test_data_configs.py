@@ -43,7 +43,9 @@ def test_every_setting_has_its_comment():
         line
         for file in files
         for line in file.read_text().splitlines()[1:]
-        if line.rstrip() and not line.rstrip().endswith(":") and not line.lstrip().startswith(("- ", "_", "# "))
+        if line.rstrip()
+        and not line.rstrip().endswith(":")
+        and not line.lstrip().startswith(("- ", "_", "# "))
     ]
     assert len(settings) > 20
     bare = [
