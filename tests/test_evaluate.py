@@ -94,6 +94,8 @@ def test_metrics_are_left_out_chosen_and_refused_from_the_command_line(command, 
     }.items():
         code, _, err = command("evaluate", f"run={finished}", setting)
         assert (code, err.strip().split(" (")[0].split("; choose")[0]) == (2, sentence)
+    code, _, err = command("evaluate", f"run={finished}", "model/loss=beta")
+    assert (code, err.strip()) == (1, "model/loss is no setting of this run; see --cfg job")
 
 
 def test_settings_of_metrics_stand_alone_unless_metrics_are_chosen():
@@ -140,8 +142,8 @@ def test_density_metrics_of_images_tell_what_there_is_for_sequences(target, colu
     with pytest.raises(UserError) as error:
         gather_rows(data, torch.arange(2))
     assert str(error.value) == (
-        "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells the "
-        f"log-likelihood, or a bound of it; leave metrics out, or give metrics={instead}"
+        "likelihood, nll and latents judge models of images, and this data has none: test/loss is the "
+        f"negative log-likelihood already, or a bound of it; leave metrics out, or give metrics={instead}"
     )
 
 

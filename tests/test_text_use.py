@@ -136,6 +136,8 @@ def test_a_prompt_of_a_file_is_told_by_what_it_says(command, runs, tmp_path):
         ("lstm", ["prompt=O", "prompt_file=x"], "prompt and prompt_file are both given; leave one out"),
         ("lstm", ["prompt_file=x, y"], "prompt_file=x, y: cannot be read (No such file or directory)"),
         ("lstm", ["prompt_file=latin"], "prompt_file=latin: is not UTF-8, see the byte at offset 1; save it as UTF-8"),
+        ("names", ["prompt_file=two"], "the prompt has a line break, and this model was trained on lines, which a line"
+         " break ends: give the beginning of one line, without a line break behind it"),
         ("names", ["prompt=an\nb"], "the prompt has a line break, and this model was trained on lines, which a line break"
          " ends: give the beginning of one line, without a line break behind it"),
         ("lstm", ["temperature=-1"], "temperature must be at least 0, got -1.0"),
@@ -153,6 +155,7 @@ def test_a_prompt_of_a_file_is_told_by_what_it_says(command, runs, tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_is_one_sentence(command, runs, name, words, sentence, tmp_path):
     (tmp_path / "latin").write_bytes(b"n\xe9")
+    (tmp_path / "two").write_text("an\nb\n")
     code, out, err = command("sample", f"run={runs[name]}", *words)
     assert (code, err.strip(), out) == (2, sentence, "")
 
@@ -234,6 +237,6 @@ def test_pieces_are_told_one_by_one_and_command_no_terminal(monkeypatch):
 
 def test_metrics_of_images_are_refused_for_texts(command, runs):
     assert command("evaluate", f"run={runs['lstm']}", "metrics=nll")[::2] == (
-        2, "likelihood, nll and latents judge models of images, and this data has none: without them test/loss tells"
-        " the log-likelihood, or a bound of it; leave metrics out, or give metrics=text\n",
+        2, "likelihood, nll and latents judge models of images, and this data has none: test/loss is the negative"
+        " log-likelihood already, or a bound of it; leave metrics out, or give metrics=text\n",
     )  # fmt: skip

@@ -44,6 +44,13 @@ def test_an_unknown_argument_is_told_with_the_closest_name():
     assert problems(model__loss__beat=2) == ["model.loss.beat: no argument of ELBO; did you mean beta?"]
 
 
+def test_settings_of_a_metric_that_is_not_chosen_are_refused():
+    assert problems(metrics={"nll": {"k": 5}}) == [
+        "metrics.nll: settings of a metric that is not chosen; give metrics=... with it, or metrics.nll=null"
+    ]
+    validate(config(metrics={"nll": None}))
+
+
 def test_without_a_close_name_all_are_listed():
     assert problems(trainer__xyz=2) == ["trainer.xyz: no argument of Trainer; allowed: max_epochs"]
 

@@ -80,15 +80,15 @@ def through_trainer(warm: int, steps: int) -> Characters:
 
 
 def bare(warm: int, steps: int) -> Characters:
-    """Those of a loop in plain PyTorch: an LSTM with a tied head that carries its state."""
+    """Those of a loop in plain PyTorch: an LSTM that carries its state."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     text = torch.randint(65, (SIDE, (warm + steps + 2) * SIDE + 1))
-    embedding, lstm = (
+    embedding, lstm, head = (
         torch.nn.Embedding(65, UNITS).to(device),
         torch.nn.LSTM(UNITS, UNITS, batch_first=True).to(device),
+        torch.nn.Linear(UNITS, 65).to(device),
     )
-    bias = torch.zeros(65, device=device, requires_grad=True)
-    parameters = [*embedding.parameters(), *lstm.parameters(), bias]
+    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
     optimizer, state = torch.optim.AdamW(parameters, lr=4e-3, fused=True), None
     with as_without_lightning():
         for step in range(warm + steps + 1):
@@ -98,8 +98,7 @@ def bare(warm: int, steps: int) -> Characters:
             window = text[:, step * SIDE : (step + 1) * SIDE + 1].to(device)
             features, state = lstm(embedding(window[:, :-1]), state)
             state = tuple(part.detach() for part in state)
-            logits = F.linear(features, embedding.weight, bias)
-            loss = F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())
+            loss = F.cross_entropy(head(features).flatten(0, 1), window[:, 1:].flatten())
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)

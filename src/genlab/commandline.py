@@ -294,7 +294,7 @@ def _in_places(group: str, config: str, overrides: list[str]) -> str:
     choices = {str(name): choice for name, choice in cfg.hydra.runtime.choices.items()}
     if places := [name for name in choices if name.startswith(f"{group}@")]:
         return f"it has {' and '.join(places)}"
-    if not group.startswith("model/"):
+    if not group.startswith("model/") or "model" not in choices:
         return "see --cfg job"
     parts = {name.partition("@")[0] for name in choices if name.startswith("model/")} - {"model/pair"}
     return f"leave it out: it does not go with model={choices['model']}, which has {', '.join(sorted(parts))}"

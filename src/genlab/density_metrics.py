@@ -82,4 +82,4 @@ def _instead(datamodule: Any, batch: object) -> str:
         return "leave metrics out, or give metrics=none"
     rows = "series" if datamodule.facts().get("columns") else "none"  # of images
     option = rows if batch.target.is_floating_point() else "text"
-    return f"without them test/loss tells the log-likelihood, or a bound of it; leave metrics out, or give metrics={option}"
+    return f"test/loss is the negative log-likelihood already, or a bound of it; leave metrics out, or give metrics={option}"

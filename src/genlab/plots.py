@@ -127,7 +127,7 @@ def _holding_both(real: Tensor, fake: Tensor) -> tuple[float, float]:
     if not len(fake):
         return low, high
     low, high = _widened(low, high, float(fake.min()), float(fake.max()))
-    out = int(_FAR_OUT * len(fake))
+    out = max(int(_FAR_OUT * len(fake)), 1 if len(fake) >= 10 else 0)
     inner = fake.sort().values[out : len(fake) - out]
     return min(low, float(inner[0])), max(high, float(inner[-1]))
 

@@ -45,6 +45,11 @@ def validate(cfg: DictConfig, *, facts_known: bool = True) -> None:
         node = values.get(section)
         if not (isinstance(node, dict) and "_target_" in node):
             problems.append(f"{section}: nothing is chosen; give {section}=<option>, see --help")
+    problems += [
+        f"metrics.{name}: settings of a metric that is not chosen; give metrics=... with it, or metrics.{name}=null"
+        for name, node in (values.get("metrics") or {}).items()
+        if isinstance(node, dict) and "_target_" not in node
+    ]
     for section in ("data", "model", "trainer", "callbacks", "logger", "metrics"):
         assert isinstance(raw, dict)
         problems += _check(values.get(section), raw.get(section), section, facts_known)

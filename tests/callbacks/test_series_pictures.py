@@ -182,7 +182,20 @@ def test_series_without_names_are_numbered():
     first.add(batch)
     taken = first.take()
     assert taken is not None and torch.equal(taken, batch.target[:2]) and torch.equal(first.take(), taken)
+    again = series_pictures.FirstSeries(1)
+    again.restore(taken)
+    again.add(batch)
+    assert torch.equal(again.take(), batch.target[:1])
     assert series_pictures._names(SimpleNamespace(datamodule=None), 2) == ["column_1", "column_2"]
+
+
+@pytest.mark.parametrize("callback", [SeriesPanels, SeriesMap])
+def test_after_a_resume_the_real_series_are_those_of_before(callback):
+    batch, before, after = as_batch(torch.rand(3, 4, 2), torch.zeros(3)), callback(), callback()
+    assert before.state_dict() == {"first": None}
+    before.on_train_batch_end(None, None, None, batch, 0)
+    after.load_state_dict(before.state_dict())
+    assert torch.equal(after._first.take(), batch.target)
 
 
 def test_wrong_settings_and_models_are_told_in_a_sentence():

@@ -12,7 +12,7 @@ def steps(rows, count, per_step=3):
     return torch.stack([noise.next() for _ in range(count)])  # [T, n, R]
 
 
-@pytest.mark.parametrize("numbers", [1, 7 * 6 * 3, 2**22])
+@pytest.mark.parametrize("numbers", [1, 7 * 6 * 3])
 def test_blocks_of_any_size_give_equal_numbers(monkeypatch, numbers):
     expected = steps(6, 600)  # blocks of 256
     monkeypatch.setattr(row_noise, "_NUMBERS", numbers)

@@ -33,6 +33,15 @@ def test_a_component_is_a_normal_distribution_of_full_covariance():
     torch.testing.assert_close(nats, normal(mean, raw, SLOPES).log_prob(target))
 
 
+def test_mixed_precision_takes_nothing_from_the_density():
+    output, generator = MixtureDensity(4, correlated=True, num_features=3), torch.Generator().manual_seed(0)
+    params = torch.randn(5, output.params_per_step, generator=generator) * 3
+    target = torch.randn(5, 3, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = output.log_prob(params, target)
+    torch.testing.assert_close(mixed, output.log_prob(params, target))
+
+
 def test_two_components_have_slopes_of_their_own():
     output = MixtureDensity(2, correlated=True, num_features=3)
     first = ([1.0, -2.0, 0.5], [0.3, -1.0, 0.0], SLOPES)

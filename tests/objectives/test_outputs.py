@@ -84,6 +84,14 @@ def test_a_sigma_of_a_column_finds_the_error_that_is_made_there():
     torch.testing.assert_close(log_sigma.exp(), torch.tensor([0.1, 0.4]), atol=0.01, rtol=0)
 
 
+def test_the_gradient_of_a_sigma_of_a_column_is_that_of_its_logarithm():
+    output, target = Gaussian(learned="column", num_features=2), torch.tensor([[2.0, 0.5], [1.0, -1.0]])
+    output.log_prob(torch.zeros(2, 2), target).sum().backward()
+    raw = torch.zeros(2, requires_grad=True)
+    torch.distributions.Normal(0.0, log_scale(raw, -5.0).exp()).log_prob(target).sum().backward()
+    torch.testing.assert_close(output.paced_scale.grad, raw.grad)
+
+
 def test_sigma_is_of_a_step_or_a_column():
     with pytest.raises(ValueError, match="^learned must be one of step, column; got 'scalar'$"):
         Gaussian(learned="scalar", num_features=1)

@@ -77,8 +77,12 @@ class FirstSeries(First):
             self._parts.append(batch.target[:missing].cpu().float())
 
     def take(self) -> Tensor | None:
-        """All of them, `[n, T, D]`; None where there are none."""
+        """All of them, `[n, T, D]`, which it keeps; None where there are none."""
         return torch.cat(self._parts) if self._parts else None
+
+    def restore(self, series: Tensor | None) -> None:
+        """Goes on from what `take` gave; with another n it takes no more than that."""
+        self._parts = [] if series is None else [series[: self.n]]
 
 
 class Gathering(Callback):

@@ -16,7 +16,7 @@ from genlab.sequence_contracts import SeriesCodec
 
 
 class _OfTraining(Callback):
-    """Keeps the first series that a model learns from."""
+    """Keeps the first series that a model learns from, over a resume too."""
 
     def __init__(self, n: int) -> None:
         self._first = FirstSeries(n)
@@ -28,6 +28,12 @@ class _OfTraining(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._first.add(batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self._first.take()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._first.restore(state_dict["first"])
 
 
 class SeriesPanels(_OfTraining):

@@ -94,8 +94,8 @@ def _untrained(parts: dict[str, Part], names: Sequence[str], by: SplitBy) -> lis
     for split in ("val", "test"):
         if parts[split].labels and not trained & set(parts[split].labels):
             raise UserError(
-                f"data.labels=file makes a class of each file, and data.split_by={by} holds whole files back, so that "
-                f"no class of the part {split} is trained on: give data.split_by=random, or data.labels=null"
+                f"data.labels=file makes a class of each file, and with data.split_by={by} no class of "
+                f"the part {split} is trained on: give data.split_by=random, or data.labels=null"
             )
     missing = [name for number, name in enumerate(names) if number not in trained]
     if not missing:

@@ -93,7 +93,7 @@ def check_apart(trainer: Trainer) -> None:
     """
     if getattr(getattr(trainer, "datamodule", None), "windows_overlap", False):
         raise UserError(
-            "data.windows=random and a data.stride below data.sequence_length let the windows of validation overlap, and "
+            "with this data.windows and data.stride the windows of validation overlap, and "
             "this model has latents of its own for each: set data.windows=apart and data.stride=null"
         )
 

@@ -15,10 +15,11 @@ class MixtureDensity(Output):
     """K normal distributions with diagonal covariances (arXiv:1308.0850, sec. 4.1), or full ones.
 
     p(x) = sum_k pi_k prod_d N(x_d; mean_kd + sum_{j<d} slope_kdj (x_j - mean_kj), sigma_kd): without correlations
-    every slope is 0, with them any covariance L L^T is meant, as I - slope is diag(sigma) L^-1.
+    every slope is 0, with them any covariance L L^T can be written so: I - slope is diag(sigma) L^-1.
     """
 
     unit = "nats per step, density of scaled values"
+    below: Tensor | None
 
     def __init__(
         self,
@@ -46,8 +47,9 @@ class MixtureDensity(Output):
             raise ValueError(f"components must be at least 1, got {components}")
         self.num_features = wanted(num_features, "mixture_density")
         self.components, self.log_scale_floor = components, log_scale_floor
-        self.below = torch.tril_indices(self.num_features, self.num_features, -1) if correlated else None
-        self.slopes = 0 if self.below is None else self.below.shape[1]  # of a component
+        below = torch.tril_indices(self.num_features, self.num_features, -1) if correlated else None
+        self.register_buffer("below", below, persistent=False)
+        self.slopes = 0 if below is None else below.shape[1]  # of a component
         self.params_per_step = components * (1 + 2 * self.num_features + self.slopes)
         self.noise_per_step = 1 + self.num_features
 
@@ -55,7 +57,9 @@ class MixtureDensity(Output):
         logits, mean, log_sigma, slope = self._split(params)
         gap = target[..., None, :] - mean  # [..., K, D]
         if slope is not None:
-            gap = gap - (slope @ gap[..., None]).squeeze(-1)
+            gap = gap - (slope * gap[..., None, :]).sum(
+                -1
+            )  # no product of matrices: mixed precision would halve it
         each = log_normal(gap, torch.zeros_like(gap), 2 * log_sigma).sum(-1)  # [..., K]
         return (logits.log_softmax(-1) + each).logsumexp(-1)
 
@@ -64,7 +68,7 @@ class MixtureDensity(Output):
         chosen = torch.arange(len(params), device=params.device), choose(logits, noise[:, 0])
         gap = log_sigma[chosen].exp() * torch.special.ndtri(noise[:, 1:])  # [B, D]
         if slope is not None:
-            factor = torch.eye(self.num_features).to(gap) - slope[chosen]
+            factor = torch.eye(self.num_features, dtype=gap.dtype, device=gap.device) - slope[chosen]
             gap = torch.linalg.solve_triangular(factor, gap[..., None], upper=False).squeeze(-1)
         return mean[chosen] + gap
 

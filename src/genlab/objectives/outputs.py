@@ -16,7 +16,7 @@ from genlab.objectives.gaussians import log_normal
 Learned = Literal["step", "column"]
 
 _PACE = 10.0
-"""Adam moves a number by about the learning rate a step: too slow for a log sigma, which is this many times one."""
+"""How many times the learning rate a log sigma moves in a step of Adam, which is too slow for it otherwise."""
 
 
 class Output(nn.Module):
@@ -154,8 +154,13 @@ class Gaussian(Output):
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Means `[..., D]`, and log sigmas that broadcast to them."""
         mean = params[..., : self.num_features]
-        raw = params[..., self.num_features :] if self.learned == "step" else _PACE * self.paced_scale
+        raw = params[..., self.num_features :] if self.learned == "step" else _paced(self.paced_scale)
         return mean, log_scale(raw, self.log_scale_floor)
+
+
+def _paced(parameter: Tensor) -> Tensor:
+    """So many times a parameter, with the gradient of one: a limit of the gradient's norm means what it says."""
+    return parameter + (_PACE - 1) * parameter.detach()
 
 
 class Bernoulli(Output):

@@ -62,13 +62,13 @@ def _in_units(model: Any, values: Tensor) -> Tensor:
 
 
 def _real(model: Any, cfg: DictConfig) -> Tensor:
-    """The first training series `[N, T, D]`, in the model's scale.
+    """Some training series `[N, T, D]`, in the model's scale.
 
     Raises:
         UserError: the data is not to be had.
     """
     try:
-        datamodule = load_data(model, trust=list(cfg.trust))
+        batches = load_data(model, trust=list(cfg.trust)).train_dataloader()
     except UserError as error:
         raise UserError(f"{error}; format=csv draws no real series beside and needs no data") from error
-    return torch.as_tensor(next(iter(datamodule.train_dataloader())).target)[:DRAWN]
+    return torch.as_tensor(next(iter(batches)).target)[:DRAWN]

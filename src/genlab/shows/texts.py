@@ -33,10 +33,12 @@ def texts(model: Any, cfg: DictConfig) -> Shown:
         raise UserError(f"{type(model).__name__} writes no text: it has no generate(prompt)")
     if "label" not in inspect.signature(model.generate).parameters:
         refuse_label(model, cfg)
+    lines = getattr(model, "end_token", None) is not None
     prompt = prompt_of(cfg)
+    if lines and cfg.prompt_file is not None:
+        prompt = prompt.removesuffix("\n").removesuffix("\r")  # an editor's last line break
     names = ("length", "temperature", "top_k", "top_p", "seed", "label")
     asked = {name: cfg[name] for name in names if cfg[name] is not None}
-    lines = getattr(model, "end_token", None) is not None
     n = cfg.n or (LINES if lines else 1)
     if n == 1 and hasattr(model, "stream"):
         made = ["".join(told([prompt], model.stream(prompt, **asked)))]
