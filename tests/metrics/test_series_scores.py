@@ -81,6 +81,9 @@ def test_as_many_of_each_kind_are_judged():
     assert metric.stamp()["judged_of_each_kind"] == 50
     judged(metric, noise(50, 3), test=TEST[:20])
     assert metric.stamp()["judged_of_each_kind"] == 20
+    metric = DiscriminativeScore(n=50, iterations=1, split="train")
+    judged(metric, noise(50, 3), test=TEST[:20])  # of these, the reference, there are fewer
+    assert metric.stamp()["judged_of_each_kind"] == 50
 
 
 def test_a_predictor_trained_on_real_series_beats_one_trained_on_noise():

@@ -239,6 +239,8 @@ def test_step_latents_end_with_a_sentence_and_one_latent_goes_on():
     assert torch.equal(made.decode(z, length=3), made.decode(z)[:, :3])
     with pytest.raises(UserError) as error:
         made.decode(z, length=5)
+    with pytest.raises(UserError, match="^length must be at least 1, got 0$"):
+        made.decode(z, length=0)
     assert str(error.value) == (
         "length=5: these latents are of 4 steps, and each step needs its own: give latents of more steps, or leave length"
         " out"

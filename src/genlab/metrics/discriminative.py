@@ -108,11 +108,12 @@ class DiscriminativeScore(SampleMetric):
         """
         real, reference = real_and_reference(self._train, test, self.repeats.split)
         samples = like(series_of(fake, "samples"), real)
+        self._judged = min(self.n, len(real), len(samples))  # of the reference it may be fewer
         return self.repeats.numbers(lambda x: self._score(real, x), samples, reference)
 
     def _score(self, real: Tensor, fake: Tensor) -> float:
         """The score of real `[N, T, D]` against fake ones `[n, T, D]`, by one classifier."""
-        count = self._judged = min(self.n, len(real), len(fake))
+        count = min(self.n, len(real), len(fake))
         if count < FEWEST:
             raise UserError(
                 f"metrics.discriminative needs {FEWEST} series of each kind, there are {len(real)} real ones and"

@@ -254,7 +254,8 @@ class LatentSequences(LightningModule):
         `length` is T; None: that of the latents, where each step has one, and no more, else of the windows trained on.
         """
         self.latents.check_shape(z)
-        length = length or (z.shape[1] if z.ndim == 3 else self.sequence_length)
+        if length is None:
+            length = z.shape[1] if z.ndim == 3 else self.sequence_length
         steps = self.latents.decode(z, self.beginning(len(z)), self.classes_of(len(z), label))
         return rolled_out(steps, length)
 

@@ -201,8 +201,9 @@ def rolled_out(steps: Iterator[Tensor], length: int) -> Tensor:
     """The first `length` steps as sequences `[n, T]` or `[n, T, D]`.
 
     Raises:
-        UserError: there are fewer.
+        UserError: there are fewer, or none is asked for.
     """
+    at_least_one(length=length)
     first = list(itertools.islice(steps, length))
     if len(first) < length:
         raise UserError(
@@ -216,7 +217,7 @@ def sampled(
     model: Writer, drawing: Drawing, n: int, length: int, *, seed: int | None, label: Tensor | int | None
 ) -> Tensor:
     """`n` sequences of `length` steps, from their beginning on."""
-    at_least_one(n=n, length=length)
+    at_least_one(n=n)
     return rolled_out(drawing(model.beginning(n), model.classes_of(n, label), seed=seed), length)
 
 
