@@ -187,4 +187,5 @@ def test_large_data_are_passed_over_fewer_times_unless_told_otherwise():
     assert epochs("model=lstm") == epochs("model=lstm", "trainer=ddp_cpu") == 4
     assert epochs("model=transformer", "data=shakespeare") == 40
     assert epochs("model=lstm", "trainer.max_epochs=9") == 9
+    assert epochs("usual_epochs=3") == epochs("model=lstm", "usual_epochs=3") == 3
     assert (epochs("experiment=lstm_python_source"), epochs("model=lstm", "debug=overfit")) == (2, 100)

@@ -32,7 +32,7 @@ IN_HYDRA = {
 IN_VALIDATION = {
     "+model.loss.beat=2": "model.loss.beat: no argument of ELBO; did you mean beta?",
     "+foo=1": "foo: no section of a run; allowed: callbacks, channels_last, compile, data, init_from, logger, metrics,"
-    " model, name, resume, seed, trainer",
+    " model, name, resume, seed, trainer, usual_epochs",
     "model/loss=hinge": "model.loss: wants a VariationalLoss, got Hinge: choose another option of its group, see --list",
     "model.latent_dim=abc": "model.latent_dim: must be a whole number, got 'abc'",
     "model.encoder.norm=layer": "model.encoder.norm: must be one of batch, group, none, got 'layer'",

@@ -36,6 +36,7 @@ class TrainConfig:
     init_from: str | None = None
     compile: bool = False
     channels_last: bool = False
+    usual_epochs: int = 40
 
 
 @dataclass
