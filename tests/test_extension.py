@@ -54,9 +54,20 @@ def test_each_addition_trains_by_itself_beside_what_genlab_has(choice, command, 
 
 def test_a_trainer_of_ones_own_says_how_long_it_trains_on_any_data(command, tmp_path):
     (tmp_path / "own" / "trainer").mkdir(parents=True)
-    (tmp_path / "own" / "trainer" / "mine.yaml").write_text("defaults: [base/default, _self_]\nmax_epochs: 70\n")
+    (tmp_path / "own" / "trainer" / "mine.yaml").write_text(
+        "defaults: [base/default, _self_]\nmax_epochs: 70\n"
+    )
     for data in ("digits", "python_source"):
-        words = ("model=lstm", f"data={data}", "trainer=mine", "--cfg", "job", "--resolve", "--package", "trainer")
+        words = (
+            "model=lstm",
+            f"data={data}",
+            "trainer=mine",
+            "--cfg",
+            "job",
+            "--resolve",
+            "--package",
+            "trainer",
+        )
         code, out, err = command("train", "--config-dir", "own", *words)
         assert (code, err) == (0, "") and "max_epochs: 70\n" in out
 
