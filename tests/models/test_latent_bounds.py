@@ -245,7 +245,7 @@ def test_data_that_judge_the_rest_of_windows_are_refused_before_the_training():
     with pytest.raises(UserError) as error:
         made.configure_optimizers()
     assert str(error.value) == (
-        "data.windows=random and a data.stride below data.sequence_length let the windows of validation overlap, and this "
+        "with this data.windows and data.stride the windows of validation overlap, and this "
         "model has latents of its own for each: set data.windows=apart and data.stride=null"
     )
     for trainer in (SimpleNamespace(datamodule=SimpleNamespace(windows_overlap=False)), SimpleNamespace()):
