@@ -25,7 +25,7 @@ Characters = float
 
 
 def rows(quick: bool) -> list[Row]:
-    repeats, steps = (3, 20) if quick else (11, 60)
+    repeats, steps = (3, 20) if quick else (7, 60)
     training = _compared(
         f"LSTM of {UNITS} units, {SIDE} x {SIDE} characters: training through the Trainer / bare loop",
         ours=lambda: through_trainer(5, steps),
