@@ -34,6 +34,11 @@ def test_the_ratio_is_that_of_neighbours_not_of_the_medians():
     assert row.pairs == [(1.0, 2.0), (10.0, 20.0), (10.0, 30.0)]
 
 
+def test_of_rates_more_is_better():
+    row = compare("", "characters/s", ours=lambda: 30.0, other=lambda: 10.0, repeats=2, rates=True)
+    assert (row.ours, row.other, row.ratio) == (30, 10, 3)
+
+
 def test_a_process_that_grows_shows_as_a_ratio_below_one():
     assert memory.flatness([100.0] * 50).ratio == 1.0
     row = memory.flatness([10.0] * 10 + [100.0] * 10 + [110.0] * 20 + [125.0] * 10)

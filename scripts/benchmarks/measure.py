@@ -36,10 +36,13 @@ def compare(
     other: Callable[[], Measured],
     repeats: int,
     reach: float | None = None,
+    rates: bool = False,
 ) -> Row:
-    """Medians of both sides, and the median over neighbouring pairs of other / ours."""
+    """Medians of both sides, and the median over neighbouring pairs of other / ours; of `rates`, ours / other."""
     turns = in_turns({"other": other, "ours": ours}, repeats)
     pairs = [(turn["ours"], turn["other"]) for turn in turns]
+    if rates:
+        return compare_rates(name, unit, pairs, reach=reach)
     ratio = statistics.median(theirs / mine for mine, theirs in pairs)
     return Row(name, unit, *_medians(pairs), ratio, reach, pairs)
 

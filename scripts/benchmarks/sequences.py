@@ -4,15 +4,16 @@ import io
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 from benchmarks.clocks import as_without_lightning, wait
-from benchmarks.measure import Row, compare_rates, in_turns
+from benchmarks.measure import Row, compare
 from benchmarks.steps import Clock
 from genlab import assembly
 from genlab.config import compose
@@ -26,35 +27,22 @@ Characters = float
 
 def rows(quick: bool) -> list[Row]:
     repeats, steps = (3, 20) if quick else (7, 60)
-    training = _compared(
+    compared = partial(compare, unit="characters/s", repeats=repeats, rates=True)
+    training = compared(
         f"LSTM of {UNITS} units, {SIDE} x {SIDE} characters: training through the Trainer / bare loop",
         ours=lambda: through_trainer(5, steps),
         other=lambda: bare(5, steps),
-        repeats=repeats,
         reach=0.97,
     )
     drawing = [
-        _compared(
+        compared(
             f"{network}, {n} at a time: drawing with a memory / reading the last {SIDE} characters again",
             ours=lambda m=network, k=n: with_memory(m, k, 2 * steps),
             other=lambda m=network, k=n: without_memory(m, k, steps),
-            repeats=repeats,
         )
         for network, n in itertools.product(("lstm", "gru", "rnn", "transformer"), (1, 64))
     ]
     return [training, *drawing]
-
-
-def _compared(
-    name: str,
-    *,
-    ours: Callable[[], Characters],
-    other: Callable[[], Characters],
-    repeats: int,
-    reach: float | None = None,
-) -> Row:
-    turns = in_turns({"other": other, "ours": ours}, repeats)
-    return compare_rates(name, "characters/s", [(turn["ours"], turn["other"]) for turn in turns], reach=reach)
 
 
 @contextmanager
